@@ -1,0 +1,3 @@
+"""sampan: Kubernetes in one Python package."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The API server: HTTP, authentication, authorization, admission, the generic registry, storage, discovery."""

@@ -1,0 +1,1 @@
+"""What every layer stands on: clock, tasks, logging, certificates, configuration. Knows nothing of Kubernetes."""

@@ -1,0 +1,1 @@
+"""The async client: transports, typed requests, reflector, informer, lister, workqueue."""
