@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sampan.base.errors import SampanError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sampan.api.field import FieldError
     from sampan.api.gvk import GroupResource
     from sampan.api.object import Object
-
-
-class SampanError(Exception):
-    """The root of every error that sampan raises on purpose."""
 
 
 class APIStatusError(SampanError):

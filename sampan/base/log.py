@@ -35,7 +35,7 @@ class Logger:
     def exception(self, message: str, **values: Any) -> None:
         """Log an error with the traceback of the exception being handled."""
         if self._logger.isEnabledFor(logging.ERROR):
-            self._logger.error(_render(message, values), exc_info=True)
+            self._logger.error(_render(message, values), exc_info=True)  # noqa: LOG014 - the caller's handler
 
     def _log(self, level: int, message: str, values: dict[str, Any]) -> None:
         if self._logger.isEnabledFor(level):

@@ -11,7 +11,6 @@ import ipaddress
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -21,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
@@ -147,9 +147,7 @@ class CertificateAuthority:
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage, critical=True)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         if extended := [_USAGES[one] for one in usages if one in _USAGES]:
             builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
@@ -161,9 +159,7 @@ class CertificateAuthority:
 def certificate_hash(certificate: bytes) -> str:
     """``sha256:<hex>`` over a PEM certificate's SubjectPublicKeyInfo, as kubeadm's discovery hash."""
     loaded = x509.load_pem_x509_certificate(certificate)
-    spki = loaded.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = loaded.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return "sha256:" + hashlib.sha256(spki).hexdigest()
 
 

@@ -48,9 +48,7 @@ def serve(group: asyncio.TaskGroup, coro: Coroutine[Any, Any, Any], *, name: str
     return group.create_task(guard(), name=name)
 
 
-async def start(
-    group: asyncio.TaskGroup, service: Callable[[Started], Coroutine[Any, Any, Any]], *, name: str
-) -> Any:
+async def start(group: asyncio.TaskGroup, service: Callable[[Started], Coroutine[Any, Any, Any]], *, name: str) -> Any:
     """Start a service and return the value that it passes to ``started``; its error, if it fails before."""
     ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 

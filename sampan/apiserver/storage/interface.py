@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
