@@ -1,0 +1,3 @@
+#!/bin/busybox sh
+printf 'Content-Type: text/plain\r\n\r\n'
+echo "You've hit $(/bin/busybox hostname)"

@@ -1,0 +1,1 @@
+"""The command line: assembles the components into processes and the processes into a cluster."""
