@@ -159,6 +159,10 @@ class Supervised:
             self.restarts += 1
             record = self._start()
 
+    def start_detached(self) -> ProcessRecord:
+        """Start the process and leave it to itself."""
+        return self._start()
+
     async def stop(self, *, seconds: float = 5.0) -> None:
         """End the process and forget it."""
         if (record := self.record) is not None:

@@ -1,0 +1,183 @@
+"""`sampan run`: the supervisor of one machine's cluster, in the foreground.
+
+Keeps `sampan server`, the image registry and `sampan agent` running (the agent keeps containerd). All of them outlive
+the supervisor and are adopted by the next one. SIGTERM and SIGINT stop the processes and leave the containers running;
+SIGUSR2 leaves everything running. Tells systemd when the cluster is up (sd_notify).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from sampan.base import log, tasks
+from sampan.base.clock import RealClock
+from sampan.base.pki import write_private
+from sampan.base.processes import Command, Supervised
+from sampan.cmd.api import AdminAPI
+from sampan.cmd.cli import data_dir_option, log_level_option
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sampan.base.clock import Clock
+    from sampan.cmd.cluster import ClusterConfig, ClusterDirectory
+
+logger = log.logger("run")
+
+_STOP_SECONDS = 10.0
+
+
+@click.command()
+@data_dir_option
+@log_level_option
+def run(directory: ClusterDirectory, log_level: str) -> None:
+    """Run a recorded cluster in the foreground: server, registry and agent, restarted when they end.
+
+    `sampan up` records the cluster and runs this in the background; systemd may run it as a unit with Type=notify.
+    """
+    log.configure(level=log_level)
+    config = directory.require()
+    asyncio.run(Supervisor(directory, config, RealClock(), log_level=log_level).run())
+
+
+class Supervisor:
+    """Starts or adopts the processes in the order of their needs and keeps them running."""
+
+    def __init__(
+        self, directory: ClusterDirectory, config: ClusterConfig, clock: Clock, *, log_level: str = "info"
+    ) -> None:
+        self._directory = directory
+        self._config = config
+        self._clock = clock
+        self._log_level = log_level
+        self._processes: list[Supervised] = []
+
+    async def run(self) -> None:
+        """Run until a signal; see the module's docstring for which does what."""
+        self._publish()
+        stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            asyncio.get_running_loop().add_signal_handler(
+                number, lambda number=number: stop.done() or stop.set_result(number)
+            )
+        async with asyncio.TaskGroup() as group:
+            main = tasks.spawn(group, self._supervise(), name="supervise")
+            await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                main.cancel()
+        if stop.done() and stop.result() != signal.SIGUSR2:
+            logger.info("Stopping; containers keep running")
+            for process in reversed(self._processes):
+                await process.stop(seconds=_STOP_SECONDS)
+
+    async def _supervise(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            admin = AdminAPI(self._directory.kubeconfig)
+            server = self._process("server", self._server_arguments())
+            early = [tasks.spawn(group, self._keep(group, server, admin.is_ready), name="start server")]
+            if self._config.nodes and (program := shutil.which("docker-registry")):
+                registry = self._command("registry", [program, "serve", str(self._write_registry_config())])
+                port = self._config.registry_port
+                ready = self._keep(group, registry, lambda: is_listening("127.0.0.1", port))
+                early.append(tasks.spawn(group, ready, name="start registry"))
+            await early[0]
+            if self._config.nodes:
+                if not (self._directory.agent / "pki" / "kubelet-client.crt").exists():
+                    await self._write_join_token(admin)
+                agent = self._process("agent", self._agent_arguments())
+                await self._keep(group, agent, lambda: is_listening("127.0.0.1", self._config.kubelet_port))
+            await asyncio.gather(*early)
+            _notify_systemd()
+            logger.info("Cluster is up", url=f"https://127.0.0.1:{self._config.secure_port}")
+
+    async def _keep(
+        self, group: asyncio.TaskGroup, process: Supervised, ready: Callable[[], Awaitable[bool]]
+    ) -> None:
+        self._processes.append(process)
+        await tasks.start(group, lambda started: process.run(started, ready), name=process.command.name)
+
+    def _process(self, name: str, arguments: list[str]) -> Supervised:
+        return self._command(name, [sys.executable, "-m", "sampan.cmd.main", name, *arguments])
+
+    def _command(self, name: str, argv: list[str]) -> Supervised:
+        directory = self._directory
+        command = Command(name=name, argv=argv, log_file=directory.logs / f"{name}.log")
+        return Supervised(command, directory.run, self._clock)
+
+    def _server_arguments(self) -> list[str]:
+        config, directory = self._config, self._directory
+        arguments = {
+            "data-dir": directory.server,
+            "secure-port": config.secure_port,
+            "write-kubeconfig": directory.kubeconfig,
+            "service-cluster-ip-range": config.service_cidr,
+            "cluster-cidr": config.cluster_cidr,
+            "load-balancer-cidr": config.load_balancer_cidr,
+            "log-level": self._log_level,
+        }
+        if config.datastore:
+            arguments["datastore"] = config.datastore
+        return [f"--{key}={value}" for key, value in arguments.items()]
+
+    def _agent_arguments(self) -> list[str]:
+        config, directory = self._config, self._directory
+        arguments = {
+            "server": f"https://127.0.0.1:{config.secure_port}",
+            "token-file": directory.join_token,
+            "node-name": config.node_name,
+            "data-dir": directory.agent,
+            "kubelet-port": config.kubelet_port,
+            "registry-mirror": f"localhost:5000=http://127.0.0.1:{config.registry_port}",
+            "log-level": self._log_level,
+        }
+        return [f"--{key}={value}" for key, value in arguments.items()]
+
+    def _write_registry_config(self) -> str:
+        """The registry listens on loopback only: what is pushed there needs no credentials."""
+        storage = self._directory.registry
+        storage.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = storage / "config.yml"
+        path.write_text(
+            f"version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {storage}/data}}, "
+            f"delete: {{enabled: true}}}}\nhttp: {{addr: '127.0.0.1:{self._config.registry_port}'}}\n"
+        )
+        return str(path)
+
+    async def _write_join_token(self, admin: AdminAPI) -> None:
+        token = await admin.create_join_token(ttl_seconds=3600, description="this machine's own agent")
+        write_private(self._directory.join_token, token.encode() + b"\n")
+
+    def _publish(self) -> None:
+        """Tell other clusters on this host which ranges are taken."""
+        state = self._directory.host_state
+        try:
+            state.mkdir(parents=True, exist_ok=True, mode=0o755)
+            (state / "cluster.json").write_bytes(self._directory.config_file.read_bytes())
+        except PermissionError:
+            logger.debug("No permission to publish ranges", path=state)
+
+
+async def is_listening(address: str, port: int) -> bool:
+    """Tell whether a TCP connection is accepted."""
+    try:
+        _, writer = await asyncio.open_connection(address, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _notify_systemd() -> None:
+    """Tell systemd that start-up is over, if it asked (sd_notify's protocol: one datagram)."""
+    if path := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect("\0" + path[1:] if path.startswith("@") else path)
+            channel.sendall(b"READY=1")

@@ -1,0 +1,135 @@
+"""`sampan up`: a cluster on this machine, in the background, ready when the command returns."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from sampan.base.clock import RealClock
+from sampan.base.processes import Command, ProcessRecord, Supervised, tail
+from sampan.cmd.api import AdminAPI
+from sampan.cmd.cli import data_dir_option, log_level_option, option
+from sampan.cmd.cluster import (
+    ClusterConfig,
+    ClusterDirectory,
+    ClusterError,
+    default_data_dir,
+    is_port_free,
+    networks_in_use,
+    pick_config,
+)
+from sampan.cmd.prerequisites import missing
+from sampan.cmd.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+_POLL_SECONDS = 0.02
+
+
+@click.command()
+@data_dir_option
+@option("--nodes/--no-nodes", default=True, help="Run containers on this machine, or only the API and its controllers.")
+@option("--node-name", help="This machine's node name. [default: the host name]")
+@option("--secure-port", type=int, help="Port of the API. [default: 6443 or the next free one]")
+@option("--cluster-cidr", help="Addresses of pods. [default: 10.42.0.0/16 or the next free range]")
+@option("--service-cluster-ip-range", "service_cidr", help="Addresses of services. [default: 10.96.0.0/16 or next]")
+@option("--load-balancer-cidr", help="External addresses of services; give a part of your LAN to reach them there.")
+@option("--merge-kubeconfig", is_flag=True, help="Also add the cluster to ~/.kube/config and make it current.")
+@option("--wait-seconds", "seconds", default=120.0, help="How long to wait until all is ready.")
+@log_level_option
+def up(  # noqa: PLR0913 - one parameter per option
+    directory: ClusterDirectory, *, nodes: bool, merge_kubeconfig: bool, seconds: float, log_level: str,
+    **choices: str | int | None,
+) -> None:  # fmt: skip
+    """Start a cluster on this machine and wait until it is ready.
+
+    The first run chooses ports and address ranges and records them in the data directory; later runs use them again.
+    """
+    with directory.locked("sampan up"):
+        config = _configure(directory, nodes=nodes, choices=choices)
+        if (record := ProcessRecord.load(directory.run / "supervisor.json")) is not None and record.alive:
+            click.echo(f"sampan already runs here (pid {record.pid}); `sampan status` shows it, `sampan down` stops it")
+        else:
+            _check(directory, config)
+            asyncio.run(_start(directory, config, seconds=seconds, log_level=log_level))
+        if merge_kubeconfig:
+            click.echo(f"Merged into {AdminAPI(directory.kubeconfig).merge_kubeconfig()}")
+        _next_steps(directory)
+
+
+def _configure(directory: ClusterDirectory, *, nodes: bool, choices: dict[str, str | int | None]) -> ClusterConfig:
+    """Load the recorded configuration or pick one; explicit options win, but cannot change what is recorded."""
+    given = {key: value for key, value in choices.items() if value is not None}
+    config = directory.load()
+    if config is None:
+        routes = subprocess.run(["ip", "-o", "route"], capture_output=True, text=True, check=False).stdout  # noqa: S607
+        used = [line.split()[0] for line in routes.splitlines() if line[:1].isdigit()]
+        config = dataclasses.replace(pick_config(directory, nodes=nodes, used=networks_in_use(used)), **given)  # type: ignore[arg-type]
+        directory.save(config)
+        return config
+    for key, value in given.items():
+        if getattr(config, key) != value:
+            raise ClusterError(
+                f"--{key.replace('_', '-')} {value}: this cluster was made with {getattr(config, key)}; "
+                f"`sampan down --purge` and `sampan up` make a new one"
+            )
+    if config.nodes != nodes:
+        config = dataclasses.replace(config, nodes=nodes)
+        directory.save(config)
+    return config
+
+
+def _check(directory: ClusterDirectory, config: ClusterConfig) -> None:
+    if config.nodes and (lacking := missing(directory.root)):
+        lines = "\n".join(f"  {check.name}: {check.found} -> {check.cure}" for check in lacking)
+        raise ClusterError(f"this machine lacks what containers need:\n{lines}\nor without containers: sampan up --no-nodes")
+    ports = {"server": ("secure-port", config.secure_port)}
+    if config.nodes:
+        ports |= {"agent": ("kubelet-port", config.kubelet_port), "registry": ("registry-port", config.registry_port)}
+    for name, (what, port) in ports.items():
+        record = ProcessRecord.load(directory.run / f"{name}.json")
+        if (record is None or not record.alive) and not is_port_free(port):
+            raise ClusterError(f"port {port} ({what}) is in use; `ss -ltnp sport = :{port}` shows by whom. End it, or "
+                               f"choose anew with `sampan down --purge`")  # fmt: skip
+
+
+async def _start(directory: ClusterDirectory, config: ClusterConfig, *, seconds: float, log_level: str) -> None:
+    argv = [sys.executable, "-m", "sampan.cmd.main", "run", f"--data-dir={directory.root}", f"--log-level={log_level}"]
+    command = Command(name="supervisor", argv=argv, log_file=directory.root / "logs" / "supervisor.log")
+    supervisor = Supervised(command, directory.run, RealClock())
+    record = supervisor.start_detached()
+    admin = AdminAPI(directory.kubeconfig)
+    steps: list[tuple[str, Callable[[], Awaitable[bool]]]] = [
+        ("API server", admin.is_ready),
+        ("default ServiceAccount", admin.has_default_service_account),
+    ]
+    if config.nodes:
+        steps += [
+            (f"node {config.node_name}", lambda: admin.is_node_ready(config.node_name)),
+            ("cluster DNS", lambda: admin.is_dns_ready(config.dns_address)),
+        ]
+    progress = Progress()
+    end = time.monotonic() + seconds
+    async with admin:
+        for name, is_done in steps:
+            with progress.step(name):
+                while not await is_done():
+                    if not record.alive:
+                        raise ClusterError(f"the supervisor ended; its last words:\n{tail(command.log_file, 8)}")
+                    if time.monotonic() > end:
+                        raise ClusterError(
+                            f"{name} is not ready after {seconds:g} s; see `sampan status` and `sampan logs`"
+                        )
+                    await asyncio.sleep(_POLL_SECONDS)
+
+
+def _next_steps(directory: ClusterDirectory) -> None:
+    suffix = "" if directory.root == default_data_dir() else f" --data-dir {directory.root}"
+    click.echo(f'\nkubeconfig: {directory.kubeconfig}\ntry:        eval "$(sampan env{suffix})"; kubectl get nodes')
