@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from sampan.api.gvk import GroupVersionResource
-from sampan.api.object import Object
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+
+    from sampan.api.gvk import GroupVersionResource
+    from sampan.api.object import Object
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"]
 
@@ -41,8 +41,10 @@ class Request:
 
 
 class Stored(Protocol):
-    """One version of one object, as caches hold it. ``object`` is shared and must not be changed; it may be decoded
-    on each access, so take it once."""
+    """One version of one object, as caches hold it.
+
+    ``object`` is shared and must not be changed; it may be decoded on each access, so take it once.
+    """
 
     @property
     def namespace(self) -> str: ...

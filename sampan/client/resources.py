@@ -1,0 +1,40 @@
+"""Names of the resources that several components read, so that no one spells them twice."""
+
+from __future__ import annotations
+
+from sampan.api.gvk import GroupVersionResource
+
+BINDINGS = GroupVersionResource("", "v1", "bindings")
+CONFIGMAPS = GroupVersionResource("", "v1", "configmaps")
+ENDPOINTS = GroupVersionResource("", "v1", "endpoints")
+EVENTS = GroupVersionResource("", "v1", "events")
+LIMITRANGES = GroupVersionResource("", "v1", "limitranges")
+NAMESPACES = GroupVersionResource("", "v1", "namespaces")
+NODES = GroupVersionResource("", "v1", "nodes")
+PERSISTENTVOLUMECLAIMS = GroupVersionResource("", "v1", "persistentvolumeclaims")
+PERSISTENTVOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
+PODS = GroupVersionResource("", "v1", "pods")
+REPLICATIONCONTROLLERS = GroupVersionResource("", "v1", "replicationcontrollers")
+RESOURCEQUOTAS = GroupVersionResource("", "v1", "resourcequotas")
+SECRETS = GroupVersionResource("", "v1", "secrets")
+SERVICEACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
+SERVICES = GroupVersionResource("", "v1", "services")
+
+CONTROLLERREVISIONS = GroupVersionResource("apps", "v1", "controllerrevisions")
+DAEMONSETS = GroupVersionResource("apps", "v1", "daemonsets")
+DEPLOYMENTS = GroupVersionResource("apps", "v1", "deployments")
+REPLICASETS = GroupVersionResource("apps", "v1", "replicasets")
+STATEFULSETS = GroupVersionResource("apps", "v1", "statefulsets")
+CRONJOBS = GroupVersionResource("batch", "v1", "cronjobs")
+JOBS = GroupVersionResource("batch", "v1", "jobs")
+HORIZONTALPODAUTOSCALERS = GroupVersionResource("autoscaling", "v2", "horizontalpodautoscalers")
+CERTIFICATESIGNINGREQUESTS = GroupVersionResource("certificates.k8s.io", "v1", "certificatesigningrequests")
+LEASES = GroupVersionResource("coordination.k8s.io", "v1", "leases")
+ENDPOINTSLICES = GroupVersionResource("discovery.k8s.io", "v1", "endpointslices")
+CLUSTERROLES = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterroles")
+CLUSTERROLEBINDINGS = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
+PODDISRUPTIONBUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
+PRIORITYCLASSES = GroupVersionResource("scheduling.k8s.io", "v1", "priorityclasses")
+STORAGECLASSES = GroupVersionResource("storage.k8s.io", "v1", "storageclasses")
+SUBJECTACCESSREVIEWS = GroupVersionResource("authorization.k8s.io", "v1", "subjectaccessreviews")
+TOKENREVIEWS = GroupVersionResource("authentication.k8s.io", "v1", "tokenreviews")
