@@ -177,6 +177,24 @@ def packages_of_groups(definitions: dict[str, Any]) -> dict[str, str]:
     return packages
 
 
+def unserved_kinds(types: Types, packages: dict[str, str]) -> list[tuple[str, str]]:
+    """List kinds of versions that are registered but not served, as Kubernetes' errors distinguish them.
+
+    The eviction subresource alone still takes its old version.
+    """
+    groups = {package.rpartition(".")[0]: group.partition("/")[0] for package, group in packages.items()}
+    found = []
+    for name, entry in types.items():
+        package, _, kind = name.rpartition(".")
+        parent, _, version = package.rpartition(".")
+        if package in packages or parent not in groups or not isinstance(entry, list) or not entry:
+            continue
+        if entry[0][3] == "inline" and entry[0][2].endswith("TypeMeta"):
+            served = name if name == "k8s.io.api.policy.v1beta1.Eviction" else ""
+            found.append((f"{groups[parent]}/{version}/{kind}", served))
+    return found
+
+
 def build_types(openapi: dict[str, Any], facts: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """Compile every type that a served kind, an option or an admission review can reach."""
     types: Types = read("go-types.json")
@@ -199,8 +217,10 @@ def build_types(openapi: dict[str, Any], facts: dict[str, Any]) -> tuple[dict[st
                 kinds[f"{packages[package]}/{kind}"] = name
         elif package in packages and entry == "metav1.List":
             kinds[f"{packages[package]}/{kind}"] = f"{META}.List"
+    for kind, name in unserved_kinds(types, packages):
+        kinds.setdefault(kind, name)
     compiled: dict[str, Any] = {}
-    pending = [*kinds.values(), f"{META}.Condition", "k8s.io.apimachinery.pkg.version.Info"]
+    pending = [*filter(None, kinds.values()), f"{META}.Condition", "k8s.io.apimachinery.pkg.version.Info"]
     while pending:
         name = pending.pop()
         if name not in compiled and name in types:

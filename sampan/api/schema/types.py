@@ -98,7 +98,7 @@ class FieldInfo:
     """One field of a struct.
 
     omitempty: an empty value is left out of the wire form; otherwise the field is always there (null for a nil pointer,
-    list or map). pointer: absent and zero differ. list_type: of a list field; Kubernetes' default is "atomic".
+    list or map). omitzero: also a zero struct is left out. pointer: absent and zero differ. list_type: of a list field; Kubernetes' default is "atomic".
     list_map_keys: key fields of a map list. atomic: the field's map or struct has one owner as a whole.
     patch_strategies: of strategic merge patches ("merge", "replace", "retainKeys"). patch_merge_key: the key field that
     a strategic merge patch matches list items by. default: what the schema says an absent field means, None for none.
@@ -113,6 +113,7 @@ class FieldInfo:
         "list_type",
         "name",
         "omitempty",
+        "omitzero",
         "patch_merge_key",
         "patch_strategies",
         "pointer",
@@ -126,6 +127,7 @@ class FieldInfo:
         type: TypeInfo,  # noqa: A002
         *,
         omitempty: bool = True,
+        omitzero: bool = False,
         pointer: bool = False,
         required: bool = False,
         list_type: ListType = "atomic",
@@ -139,6 +141,7 @@ class FieldInfo:
         self.name = name
         self.type = type
         self.omitempty = omitempty
+        self.omitzero = omitzero
         self.pointer = pointer
         self.required = required
         self.list_type: ListType = list_type
