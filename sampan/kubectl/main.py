@@ -1,0 +1,114 @@
+"""The entry point of `sampan kubectl`: finds the command, parses its flags, runs it, prints errors as kubectl does."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from sampan.api.errors import APIStatusError
+from sampan.base.errors import SampanError
+from sampan.kubectl.errors import KubectlError, render_status_error
+from sampan.kubectl.flags import parse
+from sampan.kubectl.session import GLOBAL_FLAGS, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sampan.kubectl.command import Command
+
+COMMANDS: dict[str, str] = {
+    "get": "sampan.kubectl.get:GET",
+}
+"""Command name -> module:attribute of its `Command`; subcommands hang on their parent."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        return asyncio.run(_run(list(arguments)))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    except KubectlError as error:
+        if text := error.render():
+            print(text, file=sys.stderr)  # noqa: T201
+        return error.code
+    except APIStatusError as error:
+        print(render_status_error(error), file=sys.stderr)  # noqa: T201
+        return 1
+    except (SampanError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+async def _run(arguments: list[str]) -> int:
+    command, path, rest = find_command(arguments)
+    if command is None:
+        return _usage(arguments)
+    if any(one in ("-h", "--help") for one in rest[: rest.index("--") if "--" in rest else None]):
+        print(command.help(path))  # noqa: T201
+        return 0
+    values, positional, dash = parse(rest, (*command.flags, *GLOBAL_FLAGS), path)
+    session = Session(values, path)
+    try:
+        result = await command.run(session, positional, dash)
+    finally:
+        await session.close()
+    if values.warnings_as_errors and session.warned:
+        count = len(session.warned)
+        raise KubectlError(f"{count} warning{'s' if count > 1 else ''} received")
+    return result or 0
+
+
+def find_command(arguments: list[str]) -> tuple[Command | None, str, list[str]]:
+    """Find the (sub)command: (command, its full name, the other arguments). Flags may come before the command."""
+    rest, path = list(arguments), "kubectl"
+    command: Any = None
+    table: Any = COMMANDS
+    while table:
+        index = _first_word(rest)
+        if index is None or (found := table.get(rest[index])) is None:
+            break
+        path = f"{path} {rest.pop(index)}"
+        command = _load(found) if isinstance(found, str) else found
+        path = path.rpartition(" ")[0] + f" {command.name}"
+        table = command.subcommands
+    return command, path, rest
+
+
+def _first_word(arguments: list[str]) -> int | None:
+    """The first argument that is no flag and no global flag's value."""
+    valued = {f"--{flag.name}" for flag in GLOBAL_FLAGS if flag.kind != "bool"}
+    valued |= {f"-{flag.short}" for flag in GLOBAL_FLAGS if flag.short and flag.kind != "bool"}
+    skip = False
+    for index, argument in enumerate(arguments):
+        if skip:
+            skip = False
+        elif argument == "--":
+            return None
+        elif argument in valued:
+            skip = True
+        elif not argument.startswith("-"):
+            return index
+    return None
+
+
+def _load(place: str) -> Command:
+    module, _, attribute = place.partition(":")
+    command: Command = getattr(importlib.import_module(module), attribute)
+    return command
+
+
+def _usage(arguments: list[str]) -> int:
+    index = _first_word(arguments)
+    if index is None:
+        print("kubectl controls the Kubernetes cluster manager.\n\nCommands:")  # noqa: T201
+        for name in sorted(set(COMMANDS)):
+            print(f"  {name:16} {_load(COMMANDS[name]).short}")  # noqa: T201
+        return 0
+    print(f"error: unknown command \"{arguments[index]}\" for \"kubectl\"", file=sys.stderr)  # noqa: T201
+    return 1
