@@ -1,0 +1,1 @@
+"""Admission: the chain, and one module per plug-in."""

@@ -1,0 +1,1 @@
+"""Authentication: one module per method."""

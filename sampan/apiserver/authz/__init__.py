@@ -1,0 +1,1 @@
+"""Authorization: one module per authorizer."""
