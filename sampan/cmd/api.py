@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import socket
 import string
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from sampan.api.errors import APIStatusError, NotFound
 from sampan.api.gvk import GroupVersionResource
@@ -42,7 +42,7 @@ class AdminAPI:
         self._stamp = 0.0
         self._transport: HTTPSTransport | None = None
 
-    async def __aenter__(self) -> AdminAPI:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -91,7 +91,7 @@ class AdminAPI:
         """Whether the cluster DNS answers for the API's own service."""
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
-            channel.setblocking(False)  # noqa: FBT003 - socket's own signature
+            channel.setblocking(False)
             try:
                 channel.connect((address, 53))
                 await loop.sock_sendall(channel, _DNS_QUERY)

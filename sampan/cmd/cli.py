@@ -47,12 +47,15 @@ def cli() -> None:
     """
 
 
-def option(name: str, **settings: Any) -> Callable[[F], F]:
-    """Declare a long option whose environment variable is SAMPAN_<NAME>; help is required."""
+def option(name: str, *parameter: str, **settings: Any) -> Callable[[F], F]:
+    """Declare a long option whose environment variable is SAMPAN_<NAME>; help is required.
+
+    parameter: the name under which the function takes the value, where it is not the option's own.
+    """
     variable = "SAMPAN_" + name.removeprefix("--").partition("/")[0].replace("-", "_").upper()
     assert settings.get("help")
     settings.setdefault("show_default", settings.get("default") not in (None, "", False, ()))
-    return click.option(name, envvar=variable, show_envvar=True, **settings)
+    return click.option(name, *parameter, envvar=variable, show_envvar=True, **settings)
 
 
 def _directory(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> ClusterDirectory:

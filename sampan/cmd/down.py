@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,6 +23,8 @@ from sampan.cmd.node import NodeLayout
 from sampan.cmd.progress import Progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sampan.cmd.cluster import ClusterDirectory
 
 _STOP_SECONDS = 10.0

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -160,10 +161,14 @@ def rm(directory: ClusterDirectory, names: tuple[str, ...]) -> None:
     node = node_of(directory)
     for name in names:
         full = full_name(name)
-        if _with_runtime(node, lambda runtime, full=full: runtime.image_status(full)) is None:
-            raise ImageError(f'no image "{full}" on this node; `sampan image list` shows what is there')
-        _with_runtime(node, lambda runtime, full=full: runtime.remove_image(full))
+        _with_runtime(node, partial(_remove, full))
         click.echo(f"removed {full}")
+
+
+async def _remove(full: str, runtime: CRIRuntime) -> None:
+    if await runtime.image_status(full) is None:
+        raise ImageError(f'no image "{full}" on this node; `sampan image list` shows what is there')
+    await runtime.remove_image(full)
 
 
 def subprocess_run(argv: Sequence[str], *, show: bool = False) -> str:
@@ -227,7 +232,9 @@ async def _wait_known(node: NodeLayout, names: list[str]) -> None:
                 while await runtime.image_status(name) is None:  # noqa: ASYNC110 - CRI has no image events
                     await asyncio.sleep(0.02)
     except TimeoutError:
-        raise ImageError(f"containerd did not take up {', '.join(names)} within 10 s; see `sampan logs containerd`") from None
+        raise ImageError(
+            f"containerd did not take up {', '.join(names)} within 10 s; see `sampan logs containerd`"
+        ) from None
     finally:
         await runtime.close()
 

@@ -21,7 +21,8 @@ def full_name(text: str) -> str:
     match = _REFERENCE.fullmatch(text)
     if match is None:
         raise ImageNameError(
-            f'"{text}" is not an image name; expected [registry[:port]/]name[:tag], lower case, e.g. localhost:5000/kubia'
+            f'"{text}" is not an image name; '
+            f"expected [registry[:port]/]name[:tag] in lower case, e.g. localhost:5000/kubia"
         )
     name = match["name"]
     first, slash, rest = name.partition("/")

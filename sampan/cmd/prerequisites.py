@@ -25,7 +25,10 @@ _MINIMUM_FREE = 2 * 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at. required: `sampan up` with nodes cannot do without it. cure: a command, "" when all is well."""
+    """One thing looked at.
+
+    required: `sampan up` with nodes cannot do without it. cure: a command, "" when all is well.
+    """
 
     name: str
     ok: bool
@@ -70,7 +73,9 @@ def cni_directory() -> Path | None:
 def _identity() -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check(
-        name="python", ok=sys.version_info >= (3, 11), found=version,
+        name="python",
+        ok=sys.version_info >= (3, 11),
+        found=version,
         cure="" if sys.version_info >= (3, 11) else "apt-get install python3.11 python3.11-venv",
     )
     root = os.geteuid() == 0

@@ -65,15 +65,13 @@ class Supervisor:
         self._publish()
         stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
-            asyncio.get_running_loop().add_signal_handler(
-                number, lambda number=number: stop.done() or stop.set_result(number)
-            )
+            asyncio.get_running_loop().add_signal_handler(number, _set_once, stop, number)
         async with asyncio.TaskGroup() as group:
             main = tasks.spawn(group, self._supervise(), name="supervise")
-            await asyncio.wait({main, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if stop.done():
-                main.cancel()
-        if stop.done() and stop.result() != signal.SIGUSR2:
+            main.add_done_callback(lambda _: _set_once(stop, 0))
+            await stop
+            main.cancel()
+        if stop.result() != signal.SIGUSR2:
             logger.info("Stopping; containers keep running")
             for process in reversed(self._processes):
                 await process.stop(seconds=_STOP_SECONDS)
@@ -98,9 +96,7 @@ class Supervisor:
             _notify_systemd()
             logger.info("Cluster is up", url=f"https://127.0.0.1:{self._config.secure_port}")
 
-    async def _keep(
-        self, group: asyncio.TaskGroup, process: Supervised, ready: Callable[[], Awaitable[bool]]
-    ) -> None:
+    async def _keep(self, group: asyncio.TaskGroup, process: Supervised, ready: Callable[[], Awaitable[bool]]) -> None:
         self._processes.append(process)
         await tasks.start(group, lambda started: process.run(started, ready), name=process.command.name)
 
@@ -163,6 +159,11 @@ class Supervisor:
             (state / "cluster.json").write_bytes(self._directory.config_file.read_bytes())
         except PermissionError:
             logger.debug("No permission to publish ranges", path=state)
+
+
+def _set_once(future: asyncio.Future[int], value: int) -> None:
+    if not future.done():
+        future.set_result(value)
 
 
 async def is_listening(address: str, port: int) -> bool:

@@ -44,7 +44,7 @@ _POLL_SECONDS = 0.02
 @option("--merge-kubeconfig", is_flag=True, help="Also add the cluster to ~/.kube/config and make it current.")
 @option("--wait-seconds", "seconds", default=120.0, help="How long to wait until all is ready.")
 @log_level_option
-def up(  # noqa: PLR0913 - one parameter per option
+def up(
     directory: ClusterDirectory, *, nodes: bool, merge_kubeconfig: bool, seconds: float, log_level: str,
     **choices: str | int | None,
 ) -> None:  # fmt: skip
@@ -89,7 +89,9 @@ def _configure(directory: ClusterDirectory, *, nodes: bool, choices: dict[str, s
 def _check(directory: ClusterDirectory, config: ClusterConfig) -> None:
     if config.nodes and (lacking := missing(directory.root)):
         lines = "\n".join(f"  {check.name}: {check.found} -> {check.cure}" for check in lacking)
-        raise ClusterError(f"this machine lacks what containers need:\n{lines}\nor without containers: sampan up --no-nodes")
+        raise ClusterError(
+            f"this machine lacks what containers need:\n{lines}\nor without containers: sampan up --no-nodes"
+        )
     ports = {"server": ("secure-port", config.secure_port)}
     if config.nodes:
         ports |= {"agent": ("kubelet-port", config.kubelet_port), "registry": ("registry-port", config.registry_port)}

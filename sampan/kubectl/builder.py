@@ -65,9 +65,7 @@ async def from_arguments(session: Session, arguments: list[str]) -> list[Target]
     names = arguments[1:]
     if not names:
         return [Target(resource=one, namespace=_namespace(session, one)) for one in types]
-    return [
-        Target(resource=one, namespace=_namespace(session, one), name=name) for one in types for name in names
-    ]
+    return [Target(resource=one, namespace=_namespace(session, one), name=name) for one in types for name in names]
 
 
 def _namespace(session: Session, resource: Resource) -> str:
@@ -166,7 +164,9 @@ def _documents(source: str, text: str) -> Iterator[tuple[str, Object]]:
     try:
         documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.YAMLError as error:
-        raise KubectlError(f"error parsing {source}: error converting YAML to JSON: yaml: {_one_line(error)}") from error
+        raise KubectlError(
+            f"error parsing {source}: error converting YAML to JSON: yaml: {_one_line(error)}"
+        ) from error
     for document in documents:
         if document is None:
             continue

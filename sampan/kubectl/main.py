@@ -110,5 +110,5 @@ def _usage(arguments: list[str]) -> int:
         for name in sorted(set(COMMANDS)):
             print(f"  {name:16} {_load(COMMANDS[name]).short}")  # noqa: T201
         return 0
-    print(f"error: unknown command \"{arguments[index]}\" for \"kubectl\"", file=sys.stderr)  # noqa: T201
+    print(f'error: unknown command "{arguments[index]}" for "kubectl"', file=sys.stderr)  # noqa: T201
     return 1

@@ -156,7 +156,9 @@ async def _legacy(session: Session, document: Object):  # type: ignore[no-untype
             for entry in listed:
                 if "/" in entry["name"]:
                     continue
-                subresources = [one["name"].partition("/")[2] for one in listed if one["name"].startswith(entry["name"] + "/")]
+                subresources = [
+                    one["name"].partition("/")[2] for one in listed if one["name"].startswith(entry["name"] + "/")
+                ]
                 preferred = entry["name"] not in seen
                 seen.add(entry["name"])
                 yield Resource(

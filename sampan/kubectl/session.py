@@ -149,7 +149,7 @@ class Session:
             await self._http.close()
 
     def unreachable(self, error: OSError) -> KubectlError:
-        """kubectl's words for a server that does not answer."""
+        """Kubectl's words for a server that does not answer."""
         http = self.http
         if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
             text = f"The connection to the server {http.host}:{http.port} was refused - did you specify the right host or port?"
