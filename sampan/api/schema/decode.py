@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from sampan.api.errors import BadRequest, SampanError
+from sampan.api.errors import BadRequest
 from sampan.api.field import go_quote
 from sampan.api.gvk import GroupVersionKind
 from sampan.api.schema import gojson
@@ -20,6 +20,7 @@ from sampan.api.schema.diagnose import diagnose, json_name, merge_duplicates
 from sampan.api.schema.gojson import MalformedError
 from sampan.api.schema.leaves import Irregular
 from sampan.api.schema.typeinfo import is_registered, type_of
+from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
     from sampan.api.object import Object
