@@ -55,12 +55,12 @@ class Amount(NamedTuple):
 
 def parse(value: str | float) -> Decimal:
     """Return the exact amount. Raises QuantityError."""
-    return _parse(value if value.__class__ is str else str(value))  # type: ignore[arg-type]
+    return _parse(value if isinstance(value, str) else str(value))
 
 
 def canonical(value: str | float) -> str:
     """Return the spelling that the API answers with. Numbers are as JSON spells them. Raises QuantityError."""
-    return _canonical(value if value.__class__ is str else str(value))  # type: ignore[arg-type]
+    return _canonical(value if isinstance(value, str) else str(value))
 
 
 def to_int(value: str | float) -> int:
@@ -206,11 +206,9 @@ def _spell(mantissa: int, exponent: int, family: Format) -> str:
     exponent += len(digits) - len(stripped)
     zeros = exponent % 3
     exponent -= zeros
-    if family == "DecimalExponent":
-        suffix = f"e{exponent}" if exponent else ""
-    else:
-        suffix = _DECIMAL_SUFFIX.get(exponent, "")
-    return f"{stripped}{'0' * zeros}{suffix}"
+    if family == "DecimalExponent" and exponent:
+        return f"{stripped}{'0' * zeros}e{exponent}"
+    return f"{stripped}{'0' * zeros}{_DECIMAL_SUFFIX.get(exponent, '')}"
 
 
 def _spell_binary(mantissa: int, exponent: int) -> str | None:
