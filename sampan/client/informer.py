@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random as randomness
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sampan.base.log import logger
 from sampan.base.tasks import STARTED_IGNORED, serve
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Handler = Callable[[Stored | None, Stored | None], None]
     IndexFunction = Callable[[Stored], Iterable[str]]
 
+T = TypeVar("T")
 log = logger("client.informer")
 
 _NONE: Mapping[str, Stored] = {}
@@ -63,6 +64,16 @@ class _Index:
                     del self.items[value]
 
 
+class _View(Generic[T]):
+    """What a function makes of each item, computed once per version."""
+
+    __slots__ = ("function", "values")
+
+    def __init__(self, function: Callable[[Stored], T]) -> None:
+        self.function = function
+        self.values: dict[str, T] = {}
+
+
 class SharedInformer:
     """One resource's cache. Made by `InformerFactory.informer`."""
 
@@ -81,6 +92,7 @@ class SharedInformer:
         self._items: dict[str, Stored] = {}
         self._namespaces: dict[str, dict[str, Stored]] = {}
         self._indexes: dict[str, _Index] = {}
+        self._views: dict[Callable[[Stored], Any], _View[Any]] = {}
         self._handlers: list[Handler] = []
         self._synced = asyncio.Event()
         self._reflector = Reflector(
@@ -137,6 +149,18 @@ class SharedInformer:
         for key, item in self._items.items():
             index.put(key, item)
 
+    def add_view(self, function: Callable[[Stored], T]) -> Mapping[str, T]:
+        """Keep what function makes of each item, by key, computed once per version: cheaper than decoding again.
+
+        Views change before indexes and handlers see an item. The mapping is live and must not be changed.
+        """
+        found = self._views.get(function)
+        if found is None:
+            found = self._views[function] = _View(function)
+            found.values.update((key, function(item)) for key, item in self._items.items())
+        values: Mapping[str, T] = found.values
+        return values
+
     def get(self, namespace: str, name: str) -> Stored | None:
         """Look an item up."""
         return self._items.get(f"{namespace}/{name}" if namespace else name)
@@ -183,6 +207,8 @@ class SharedInformer:
         self._items[key] = item
         if item.namespace:
             self._namespaces.setdefault(item.namespace, {})[key] = item
+        for view in self._views.values():
+            view.values[key] = view.function(item)
         for index in self._indexes.values():
             index.put(key, item)
         for handler in tuple(self._handlers):
@@ -197,6 +223,8 @@ class SharedInformer:
                 found.pop(key, None)
                 if not found:
                     del self._namespaces[last.namespace]
+        for view in self._views.values():
+            view.values.pop(key, None)
         for index in self._indexes.values():
             index.drop(key)
         for handler in tuple(self._handlers):

@@ -1,0 +1,48 @@
+"""The table of all controllers, with kube-controller-manager's names, and how a choice of them is built."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sampan.base.errors import SampanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sampan.controllers.context import ControllerContext
+    from sampan.runtime.controller import Controller
+
+_TABLE: dict[str, tuple[str, str]] = {
+    "serviceaccount-controller": ("serviceaccount", "new"),
+    "root-ca-certificate-publisher-controller": ("serviceaccount", "new_root_ca_publisher"),
+    "replicationcontroller-controller": ("replicaset", "new_replication_controller"),
+    "replicaset-controller": ("replicaset", "new"),
+    "endpoints-controller": ("endpoints", "new"),
+    "endpointslice-controller": ("endpointslice", "new"),
+}
+"""Name to module and factory, in the order of their start: a fresh cluster waits for its ServiceAccounts first."""
+
+
+def names() -> tuple[str, ...]:
+    """The names of all controllers."""
+    return tuple(_TABLE)
+
+
+def chosen(wanted: Sequence[str]) -> list[str]:
+    """Resolve ``*``, ``name`` and ``-name`` as kube-controller-manager's ``--controllers``. Raises SampanError."""
+    for one in wanted:
+        if one != "*" and one.removeprefix("-") not in _TABLE:
+            raise SampanError(f"{one.removeprefix('-')!r} is not in the list of known controllers")
+    everything = "*" in wanted
+    return [name for name in _TABLE if f"-{name}" not in wanted and (everything or name in wanted)]
+
+
+def build(context: ControllerContext) -> list[Controller]:
+    """Make the controllers that the context's options ask for."""
+    built = []
+    for name in chosen(context.options.controllers):
+        module, factory = _TABLE[name]
+        new: Callable[[ControllerContext], Controller] = getattr(import_module(f"sampan.controllers.{module}"), factory)
+        built.append(new(context))
+    return built
