@@ -83,8 +83,10 @@ def openapi_name(go_name: str) -> str:
     """``k8s.io.api.core.v1.Pod`` -> ``io.k8s.api.core.v1.Pod``."""
     head = go_name.split(".")
     head[0], head[1] = head[1], head[0]
-    return ".".join(head).replace("apiextensions_apiserver", "apiextensions-apiserver").replace(
-        "kube_aggregator", "kube-aggregator"
+    return (
+        ".".join(head)
+        .replace("apiextensions_apiserver", "apiextensions-apiserver")
+        .replace("kube_aggregator", "kube-aggregator")
     )
 
 
@@ -96,7 +98,9 @@ def gates_off(facts: dict[str, Any], expression: str) -> bool:
 class TypeCompiler:
     """Folds embedded structs, joins Go's JSON options with OpenAPI's list types, merge keys and defaults."""
 
-    def __init__(self, types: Types, definitions: dict[str, Any], gates: dict[str, Any], dropped: dict[str, Any]) -> None:
+    def __init__(
+        self, types: Types, definitions: dict[str, Any], gates: dict[str, Any], dropped: dict[str, Any]
+    ) -> None:
         self._types = types
         self._definitions = definitions
         self._gates = gates
@@ -138,7 +142,9 @@ class TypeCompiler:
         keys = found.get("x-kubernetes-list-map-keys") or [v for k, _, v in listed if k == "listMapKey"]
         if keys and list_type == "map":
             extra["keys"] = keys
-        map_type = found.get("x-kubernetes-map-type") or next((v for k, _, v in listed if k in {"mapType", "structType"}), None)
+        map_type = found.get("x-kubernetes-map-type") or next(
+            (v for k, _, v in listed if k in {"mapType", "structType"}), None
+        )
         if map_type == "atomic":
             extra["atomic"] = True
         if strategy := found.get("x-kubernetes-patch-strategy"):
@@ -212,7 +218,11 @@ def build_types(openapi: dict[str, Any], facts: dict[str, Any]) -> tuple[dict[st
     kinds: dict[str, str] = {}
     for name, entry in types.items():
         package, _, kind = name.rpartition(".")
-        if package in packages and isinstance(entry, list) and ["", "", "inline"] in [[f[0], f[1], f[3]] for f in entry[:1]]:
+        if (
+            package in packages
+            and isinstance(entry, list)
+            and ["", "", "inline"] in [[f[0], f[1], f[3]] for f in entry[:1]]
+        ):
             if entry[0][2].endswith("TypeMeta"):
                 kinds[f"{packages[package]}/{kind}"] = name
         elif package in packages and entry == "metav1.List":
@@ -227,6 +237,45 @@ def build_types(openapi: dict[str, Any], facts: dict[str, Any]) -> tuple[dict[st
             compiled[name] = compiler.compile(name)
             pending += sorted(referenced(compiled[name]))
     return dict(sorted(compiled.items())), dict(sorted(kinds.items()))
+
+
+def build_protobuf(types: Types) -> dict[str, list[list[Any]]]:
+    """Give each message's fields their wire names and full type names: ``[number, wire name, label, type]``.
+
+    The wire name is null for an embedded struct, whose fields are the JSON object's own. A map's type is that of its
+    values; keys are strings.
+    """
+    messages: dict[str, Any] = read("protobuf-fields.json")
+    structs: Types = read("go-types.json")
+    out: dict[str, list[list[Any]]] = {}
+    pending = ["k8s.io.apimachinery.pkg.runtime.Unknown", *types]
+    while pending:
+        name = pending.pop()
+        if name in out or name not in messages:
+            continue
+        package = name.rpartition(".")[0]
+        entry = structs.get(name)
+        wires = [field[0] for field in entry if field[0]] if isinstance(entry, list) else None
+        by_letters = {letters(wire): wire for wire in wires or ()}
+        fields = out[name] = []
+        for number, field, label, kind in messages[name]:
+            wire = field if wires is None else by_letters.get(letters(field))
+            full = message_name(package, kind.partition(",")[2] if label == "map" else kind, messages)
+            fields.append([number, wire, label, full])
+            pending.append(full)
+    return dict(sorted(out.items()))
+
+
+def letters(name: str) -> str:
+    """Reduce a field name to what protobuf's and JSON's spelling share: ``x-kubernetes-map-type``, ``aPIGroup``."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def message_name(package: str, kind: str, messages: dict[str, Any]) -> str:
+    """Complete a type's name; scalars stay as they are."""
+    if kind.startswith("."):
+        return kind[1:]
+    return f"{package}.{kind}" if f"{package}.{kind}" in messages else kind
 
 
 _VERBS = {"list": "list", "get": "get", "post": "create", "put": "update", "patch": "patch", "delete": "delete",
@@ -276,7 +325,9 @@ def build_scheme(openapi: dict[str, Any], facts: dict[str, Any]) -> dict[str, An
     builder = SchemeBuilder()
     for path, document in openapi.items():
         parts = path.split("/")
-        if parts[0] == "v3" and (parts[1:2] == ["api"] and len(parts) == 3 or parts[1:2] == ["apis"] and len(parts) == 4):
+        if parts[0] == "v3" and (
+            parts[1:2] == ["api"] and len(parts) == 3 or parts[1:2] == ["apis"] and len(parts) == 4
+        ):
             group_version = "/".join(parts[2:]) if parts[1] == "apis" else f"/{parts[2]}"
             for route, operations in document["paths"].items():
                 builder.add(group_version, route, operations)
@@ -288,7 +339,9 @@ def build_scheme(openapi: dict[str, Any], facts: dict[str, Any]) -> dict[str, An
             raise LookupError(f"facts/discovery.json does not order the versions of {group}: {served}")
         out["groups"].append([group, versions])
         for version in versions:
-            out["resources"][f"{group}/{version}"] = _resources(group, version, builder.versions[f"{group}/{version}"], facts)
+            out["resources"][f"{group}/{version}"] = _resources(
+                group, version, builder.versions[f"{group}/{version}"], facts
+            )
     known = {group for group, _ in out["groups"]}
     if missing := {v.partition("/")[0] for v in builder.versions} - known:
         raise LookupError(f"facts/discovery.json does not order {missing}")
@@ -370,7 +423,7 @@ def compile_facts(target: Path = DATA) -> None:
         "types.json": types,
         "kinds.json": kinds,
         "scheme.json": build_scheme(openapi, facts),
-        "protobuf.json": read("protobuf-fields.json"),
+        "protobuf.json": build_protobuf(types),
         "printer-columns.json": read("printer-columns.json"),
         "fresh-server.json": read("fresh-server.json"),
         "feature-gates.json": read("feature-gates.json"),

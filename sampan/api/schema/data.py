@@ -40,3 +40,10 @@ def kinds() -> dict[str, str]:
     """``group/version/kind`` -> Go type; "" for a kind that is registered but in no served version."""
     found: dict[str, str] = load("kinds.json")
     return found
+
+
+@lru_cache(maxsize=None)
+def messages() -> dict[str, list[tuple[int, str | None, str, str]]]:
+    """Every protobuf message: fields as (number, wire name or None for an embedded struct, label, type)."""
+    found: dict[str, list[tuple[int, str | None, str, str]]] = load("protobuf.json")
+    return found

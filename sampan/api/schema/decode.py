@@ -118,21 +118,17 @@ def decode_body(
         own = text.startswith(("yaml:", "unexpected GroupVersion string"))
         prefix = "" if own else "couldn't get version/kind; json parse error: "
         raise unrecognized(expected.kind, f"{prefix}{text}", data) from None
-    info = _type_for(gvk, expected)
+    info = type_for(gvk, expected)
     try:
         decoded = decode_parsed(info, parsed)
     except DecodeError as error:
         if parsed.text is None and not yaml:  # the spelling of numbers is in the text alone
             error = DecodeError(diagnose(info, gojson.loads_pairs(data)).error or str(error))
         raise cannot_handle(gvk, expected.kind, str(error)) from None
-    if gvk.kind != expected.kind or _hub(gvk.group) != _hub(expected.group):
-        why = f"converting ({_go_name(info)}) to ({_hub(expected.group)}.{expected.kind}): unknown conversion"
-        raise cannot_handle(gvk, expected.kind, why)
+    check_hub(gvk, expected, info)
     if decoded.strict and field_validation == "Strict":
         raise cannot_handle(gvk, expected.kind, f"strict decoding error: {', '.join(decoded.strict)}")
-    if (gvk.group, gvk.version) != (expected.group, expected.version):
-        message = f"the API version in the data ({gvk.api_version}) does not match the expected API version"
-        raise BadRequest(f"{message} ({expected.api_version})")
+    check_version(gvk, expected)
     decoded.object["kind"] = gvk.kind
     decoded.object["apiVersion"] = gvk.api_version
     return decoded if field_validation == "Warn" else Decoded(object=decoded.object)
@@ -177,13 +173,33 @@ def kind_of(value: Any, expected: GroupVersionKind) -> GroupVersionKind:
     return GroupVersionKind.parse(api_version, kind)
 
 
-def _type_for(gvk: GroupVersionKind, expected: GroupVersionKind) -> TypeInfo:
+def check_kind(gvk: GroupVersionKind, expected: GroupVersionKind, info: TypeInfo) -> None:
+    """Insist that a decoded object is of the expected kind. Raises BadRequest."""
+    check_hub(gvk, expected, info)
+    check_version(gvk, expected)
+
+
+def check_hub(gvk: GroupVersionKind, expected: GroupVersionKind, info: TypeInfo) -> None:
+    """Insist that the kind converts to the expected one. Raises BadRequest."""
+    if gvk.kind != expected.kind or _hub(gvk.group) != _hub(expected.group):
+        why = f"converting ({_go_name(info)}) to ({_hub(expected.group)}.{expected.kind}): unknown conversion"
+        raise cannot_handle(gvk, expected.kind, why)
+
+
+def check_version(gvk: GroupVersionKind, expected: GroupVersionKind) -> None:
+    """Insist on the expected version. Raises BadRequest."""
+    if (gvk.group, gvk.version) != (expected.group, expected.version):
+        message = f"the API version in the data ({gvk.api_version}) does not match the expected API version"
+        raise BadRequest(f"{message} ({expected.api_version})")
+
+
+def type_for(gvk: GroupVersionKind, expected: GroupVersionKind) -> TypeInfo:
+    """Return the type of the kind a document names. Raises BadRequest for one that is not served."""
     try:
         return type_of(gvk)
     except LookupError:
         if is_registered(gvk):
-            message = f"the API version in the data ({gvk.api_version}) does not match the expected API version"
-            raise BadRequest(f"{message} ({expected.api_version})") from None
+            check_version(gvk, expected)
         why = f"no kind {go_quote(gvk.kind)} is registered for version {go_quote(gvk.api_version)}"
         raise cannot_handle(gvk, expected.kind, f'{why} in scheme "{_SCHEME}"') from None
 
