@@ -1,0 +1,1 @@
+"""Checks that the strategies of several API groups share: names, numbers, addresses, selectors, changes."""

@@ -1,0 +1,83 @@
+"""Values as Go shows kube-apiserver's internal types: in "Invalid value" messages, and as differences.
+
+Internal types have no JSON options: every field is there under its Go name, in declaration order, nil as null. metav1
+types (selectors, object metadata, times) keep their wire form. The shapes are gotypes.json, made by gotypes_generate.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+_EMPTY: dict[str, Any] = {}
+
+
+@cache
+def _types() -> dict[str, list[list[str]]]:
+    loaded: dict[str, list[list[str]]] = orjson.loads(Path(__file__).with_name("gotypes.json").read_bytes())
+    return loaded
+
+
+def internal(kind: str, value: Any) -> Any:
+    """Render a wire value. kind: ``core.v1.PodSpec``, or ``[]core.v1.Container`` and the like for lists."""
+    if kind.startswith("[]"):
+        return None if value is None else [internal(kind[2:], one) for one in value]
+    return _struct(kind, value)
+
+
+def _struct(name: str, value: dict[str, Any] | None) -> dict[str, Any]:
+    value = _EMPTY if value is None else value
+    if name == "core.v1.PodSpec" and (moved := _host_fields(value)):
+        value = {**value, "securityContext": {**(value.get("securityContext") or {}), **moved}}
+    out: dict[str, Any] = {}
+    for wire, go_name, kind in _types()[name]:
+        if go_name:
+            out[go_name] = _value(kind, value.get(wire))
+        else:
+            out.update(value.get(wire) or {})
+    return out
+
+
+def _host_fields(spec: dict[str, Any]) -> dict[str, Any]:
+    names = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
+    return {name: spec[name] for name in names if name in spec}
+
+
+def _value(kind: str, value: Any) -> Any:  # noqa: PLR0911
+    mark = kind[0]
+    if mark == "s":
+        return value or ""
+    if mark == "n":
+        return value or 0
+    if mark == "b":
+        return bool(value)
+    if mark == "q":
+        return "0" if value is None else value
+    if value is None:
+        return _struct(kind[1:], None) if mark == "." else None
+    if mark == ".":
+        return _struct(kind[1:], value)
+    if mark == "*":
+        return _value(kind[1:], value)
+    if kind.startswith("[]"):
+        return [_value(kind[2:], one) for one in value]
+    if kind.startswith("{}"):
+        return {key: _value(kind[2:], value[key]) for key in sorted(value)}
+    return value
+
+
+def difference(kind: str, old: Any, new: Any) -> str:
+    """Render what changed, as kube-apiserver appends it to "may not be changed" messages: hunks of a unified diff."""
+    before = _indented(internal(kind, old))
+    after = _indented(internal(kind, new))
+    hunks = list(difflib.unified_diff(before, after, n=3, lineterm="\n"))[2:]
+    return "".join(hunks)
+
+
+def _indented(value: Any) -> list[str]:
+    return [line + "\n" for line in json.dumps(value, indent=1, ensure_ascii=False).split("\n")]
