@@ -15,7 +15,6 @@ import hashlib
 import ipaddress
 import socket
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sampan.base.log import logger
@@ -169,7 +168,7 @@ def advertise(device: Device, address: str) -> None:
 
     By gratuitous ARP (RFC 5227, section 3), or an unsolicited neighbour advertisement (RFC 4861, section 7.2.6).
     """
-    mac = bytes.fromhex(Path(f"/sys/class/net/{device.name}/address").read_text().strip().replace(":", ""))
+    mac = bytes.fromhex(device.mac.replace(":", ""))
     if len(mac) != 6 or device.name == "lo":
         return
     packed = ipaddress.ip_address(address).packed

@@ -40,11 +40,12 @@ class NetlinkFailure(SampanError):  # noqa: N818 - pyroute2 has the other name
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One interface. mtu: bytes."""
+    """One interface. mtu: bytes. mac: "" when it has none."""
 
     index: int
     name: str
     mtu: int
+    mac: str
 
 
 class Netlink:
@@ -57,7 +58,7 @@ class Netlink:
         """Look an interface up by name."""
         async for link in await self._ipr.link("dump"):
             if link.get_attr("IFLA_IFNAME") == name:
-                return Device(link["index"], name, link.get_attr("IFLA_MTU"))
+                return _device(link)
         return None
 
     async def device_of(self, address: str) -> Device | None:
@@ -68,7 +69,7 @@ class Netlink:
                 index = one["index"]
         async for link in await self._ipr.link("dump"):
             if index and link["index"] == index:
-                return Device(index, link.get_attr("IFLA_IFNAME"), link.get_attr("IFLA_MTU"))
+                return _device(link)
         return None
 
     async def ensure_link(self, name: str, kind: str, **attributes: Any) -> Device:
@@ -141,7 +142,7 @@ class Netlink:
                 index = routes[0].get_attr("RTA_OIF")
                 async for link in await self._ipr.link("dump"):
                     if link["index"] == index:
-                        return Device(index, link.get_attr("IFLA_IFNAME"), link.get_attr("IFLA_MTU"))
+                        return _device(link)
         return None
 
     async def set_tunnel_peer(self, device: Device, gateway: str, mac: str, host: str) -> None:
@@ -162,6 +163,11 @@ class Netlink:
         verb = "replace" if present else "del"
         with _failing(f"cannot announce {address}", errno.ENOENT):
             await self._ipr.neigh(verb, ifindex=device.index, dst=address, flags=_PROXY)
+
+
+def _device(link: Any) -> Device:
+    mac = link.get_attr("IFLA_ADDRESS") or ""
+    return Device(link["index"], link.get_attr("IFLA_IFNAME"), link.get_attr("IFLA_MTU"), mac)
 
 
 class _failing:  # noqa: N801 - reads as a statement
