@@ -10,6 +10,7 @@ package `kubernetes-validate` (its descriptions only). Nothing in `_data/` is co
 - openapi/<name>.json.gz: OpenAPI documents with descriptions, ready to be sent; openapi/index.json: path -> name, hash.
 - the small fact files as they are.
 """
+# ruff: noqa: INP001  a script beside the facts, no package
 
 from __future__ import annotations
 
@@ -311,7 +312,7 @@ class SchemeBuilder:
             entry = self.versions.setdefault(group_version, {}).setdefault(name, {"verbs": set(), "namespaced": False})
             entry["verbs"].add(verb)
             entry["namespaced"] |= namespaced
-            if not subresource and action == "post" or subresource or "kind" not in entry:
+            if (not subresource and action == "post") or subresource or "kind" not in entry:
                 entry["kind"] = [kind["group"], kind["version"], kind["kind"]]
 
 
@@ -326,7 +327,7 @@ def build_scheme(openapi: dict[str, Any], facts: dict[str, Any]) -> dict[str, An
     for path, document in openapi.items():
         parts = path.split("/")
         if parts[0] == "v3" and (
-            parts[1:2] == ["api"] and len(parts) == 3 or parts[1:2] == ["apis"] and len(parts) == 4
+            (parts[1:2] == ["api"] and len(parts) == 3) or (parts[1:2] == ["apis"] and len(parts) == 4)
         ):
             group_version = "/".join(parts[2:]) if parts[1] == "apis" else f"/{parts[2]}"
             for route, operations in document["paths"].items():
@@ -371,7 +372,7 @@ def _resources(group: str, version: str, found: dict[str, Any], facts: dict[str,
     return resources
 
 
-def describe(document: dict[str, Any], schemas: dict[str, Any], described: dict[str, Any]) -> None:
+def describe(schemas: dict[str, Any], described: dict[str, Any]) -> None:
     """Merge descriptions into schemas, in place; where a reference has siblings, OpenAPI v3 wants allOf."""
     for name, schema in schemas.items():
         source = described.get(name)
@@ -402,7 +403,7 @@ def build_openapi(openapi: dict[str, Any], target: Path) -> None:
     for path, document in sorted(openapi.items()):
         version, _, rest = path.partition("/")
         schemas = document.get("definitions") or document.get("components", {}).get("schemas", {})
-        describe(document, schemas, described)
+        describe(schemas, described)
         encoded = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
         digest = hashlib.sha512(encoded).hexdigest().upper()
         name = f"{version}-{rest.replace('/', '_')}.json.gz" if rest else f"{version}.json.gz"
@@ -415,8 +416,8 @@ def compile_facts(target: Path = DATA) -> None:
     """Write all data files under target."""
     facts = read("discovery.json")
     openapi = read("openapi.json")
-    if target.exists():
-        shutil.rmtree(target)
+    final, target = target, target.with_name(f"{target.name}.new")
+    shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     types, kinds = build_types(openapi, facts)
     files = {
@@ -431,6 +432,12 @@ def compile_facts(target: Path = DATA) -> None:
     for name, content in files.items():
         (target / name).write_bytes(orjson.dumps(content))
     build_openapi(openapi, target / "openapi")
+    old = final.with_name(f"{final.name}.old")  # swapped whole, for those who read while we write
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    target.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DynamicVersion:
-    """A group-version that is not built in. priority: of its group, as APIServices have it; built-in groups come
-    first. freshness: "Stale" when the server behind it does not answer."""
+    """A group-version that is not built in.
+
+    priority: of its group, as APIServices have it; built-in groups come first. freshness: "Stale" when the server
+    behind it does not answer.
+    """
 
     group: str
     version: str

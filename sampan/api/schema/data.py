@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def load(name: str) -> Any:
     return orjson.loads(read_bytes(name))
 
 
-@lru_cache(maxsize=None)
+@cache
 def types() -> dict[str, Any]:
     """Every Go type: a full name of what it is an alias of, or ``{"fields": [[name, type, flags, extra?]...]}``.
 
@@ -35,14 +35,14 @@ def types() -> dict[str, Any]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def kinds() -> dict[str, str]:
     """``group/version/kind`` -> Go type; "" for a kind that is registered but in no served version."""
     found: dict[str, str] = load("kinds.json")
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def messages() -> dict[str, list[tuple[int, str | None, str, str]]]:
     """Every protobuf message: fields as (number, wire name or None for an embedded struct, label, type)."""
     found: dict[str, list[tuple[int, str | None, str, str]]] = load("protobuf.json")

@@ -33,7 +33,7 @@ _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
 
 
 class DecodeError(SampanError):
-    """The document cannot be decoded into its type; the text is Go's, without "Pod in version ... cannot be handled"."""
+    """The document cannot be decoded into its type; the text is Go's, which the server's sentence is put around."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

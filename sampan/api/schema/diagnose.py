@@ -254,8 +254,10 @@ def _corrupt_padding(data: bytes, position: int, have: int) -> int:
 
 
 def merge_duplicates(info: TypeInfo | None, value: Any) -> Any:
-    """Turn `Pairs` into dicts as Go does: a repeated struct or map is decoded into the first, others replace it, and
-    null changes nothing. Numbers become Python's again."""
+    """Turn `Pairs` into dicts, and numbers into Python's.
+
+    As in Go, a repeated struct or map is decoded into the first, other values replace it, and null changes nothing.
+    """
     if isinstance(value, Pairs):
         return _merge_members(info, value, {})
     if isinstance(value, list):

@@ -54,7 +54,7 @@ def loads(data: bytes) -> Yaml:
     """Parse the first document. Raises MalformedError with go-yaml's text."""
     loader = _loader(data)
     try:
-        node = loader.get_node() if loader.check_node() else None  # type: ignore[no-untyped-call]
+        node = loader.get_node() if loader.check_node() else None
     except yaml.MarkedYAMLError as error:
         raise MalformedError(_message(error, data)) from error
     except yaml.YAMLError as error:
@@ -62,7 +62,7 @@ def loads(data: bytes) -> Yaml:
     except RecursionError as error:
         raise MalformedError("yaml: exceeded max depth") from error
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
+        loader.dispose()
     if node is None:
         return Yaml(None, [])
     builder = _Builder()

@@ -1,6 +1,6 @@
 """``application/vnd.kubernetes.protobuf``: the envelope, lists, and watch frames around protobuf messages.
 
-An object is ``k8s\\0`` and a runtime.Unknown that holds apiVersion, kind and the kind's own message. A watch stream is
+An object is four magic bytes and a runtime.Unknown that holds apiVersion, kind and the kind's own message. A watch stream is
 length-prefixed metav1.WatchEvents without the prefix; the object in each has it.
 """
 
@@ -15,7 +15,7 @@ from sampan.api.schema import protodecode, protoencode
 from sampan.api.schema.decode import Decoded, check_kind, decode_as, type_for, unrecognized
 from sampan.api.schema.gojson import MalformedError
 from sampan.api.schema.typeinfo import META, type_of
-from sampan.api.schema.wire import BYTES, block, fields, varint
+from sampan.api.schema.wire import BYTES, block, fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

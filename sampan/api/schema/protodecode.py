@@ -116,7 +116,7 @@ def _map_store(wire: str, kind: str) -> Store:
             if tag == 1 << 3 | BYTES:
                 key = _text(value)
             elif tag == value_key:
-                item = read(value)  # type: ignore[arg-type]
+                item = read(value)
         out.setdefault(wire, {})[key] = item
 
     return store
@@ -129,7 +129,12 @@ def _reader(kind: str) -> tuple[int, Callable[[Any], Any]]:
 
 
 def _lazy(kind: str) -> Decode:
-    return lambda content: decoder(kind)(content)
+    """Look the decoder up on use: types may contain themselves."""
+
+    def decode(content: bytes) -> Any:
+        return decoder(kind)(content)
+
+    return decode
 
 
 def _text(value: Any) -> str:
@@ -141,7 +146,7 @@ def _text(value: Any) -> str:
 
 
 def _int32(value: Any) -> int:
-    low = value & 0xFFFFFFFF
+    low: int = value & 0xFFFFFFFF
     return low - (1 << 32) if low >= 1 << 31 else low
 
 

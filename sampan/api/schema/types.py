@@ -47,8 +47,8 @@ class TypeInfo:
     """One type.
 
     name: full Go name (``k8s.io.api.core.v1.Container``), "" for unnamed lists and maps. go_type: as Go's reflection
-    prints it (``v1.Container``, ``[]string``). elem: of lists and maps. nullable: whether JSON null is kept as an element
-    (pointer elements, raw JSON). atomic: a struct or map that always has one owner as a whole (``structType=atomic``).
+    prints it (``v1.Container``, ``[]string``). elem: of lists and maps. pointer: whether nil and zero differ, so that
+    null is kept as an element. atomic: a struct or map that always has one owner as a whole (``structType=atomic``).
     preserve_unknown: fields without a declaration are kept and owned by deduction (custom resources only).
     """
 
@@ -98,11 +98,11 @@ class FieldInfo:
     """One field of a struct.
 
     omitempty: an empty value is left out of the wire form; otherwise the field is always there (null for a nil pointer,
-    list or map). omitzero: also a zero struct is left out. pointer: absent and zero differ. list_type: of a list field; Kubernetes' default is "atomic".
-    list_map_keys: key fields of a map list. atomic: the field's map or struct has one owner as a whole.
-    patch_strategies: of strategic merge patches ("merge", "replace", "retainKeys"). patch_merge_key: the key field that
-    a strategic merge patch matches list items by. default: what the schema says an absent field means, None for none.
-    feature_gate: gates that must be on for the field to be kept, "" for none.
+    list or map). omitzero: also a zero struct is left out. pointer: absent and zero differ. list_type: of a list field;
+    Kubernetes' default is "atomic". list_map_keys: key fields of a map list. atomic: the field's map or struct has one
+    owner as a whole. patch_strategies: of strategic merge patches ("merge", "replace", "retainKeys"). patch_merge_key:
+    the key field by which such a patch matches list items. default: what the schema says an absent field means, None
+    for none. feature_gate: gates that are off and on which the field depends, "" for none.
     """
 
     __slots__ = (
