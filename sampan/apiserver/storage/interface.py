@@ -4,17 +4,24 @@ Keys are ``/registry/<group or core>/<resource>[/<namespace>]/<name>``. Values a
 resourceVersion). Revisions are positive, strictly increasing over all keys, and never reused, also not after a crash.
 A write is durable when its call returns (but for the `memory` backend). Modelled on etcd's key-value API, as narrow as
 kine's ``Backend``.
+
+Every backend is a `Backend`. One whose process is the only writer is a `LocalBackend` as well: its writes can be
+chained before they are durable, and it tells the cache of them synchronously. Any other one is a `RemoteBackend`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import AsyncIterator, Sequence
+
+ROOT = "/registry/"
+"""The prefix of every key."""
 
 
 class StorageError(SampanError):
@@ -40,11 +47,22 @@ class RevisionConflictError(StorageError):
 
 
 class CompactedError(StorageError):
-    """A revision was asked for that is compacted away. revision: the oldest that can still be had."""
+    """A revision was asked for that is compacted away.
+
+    revision: the oldest that can still be had (for a watch: the smallest ``after``).
+    """
 
     def __init__(self, revision: int) -> None:
         super().__init__(f"required revision has been compacted, oldest is {revision}")
         self.revision = revision
+
+
+class ContinueExpiredError(CompactedError):
+    """A continue token's revision is compacted away. token: goes on with the newest state, inconsistently."""
+
+    def __init__(self, revision: int, token: str) -> None:
+        super().__init__(revision)
+        self.token = token
 
 
 class FutureRevisionError(StorageError):
@@ -60,20 +78,20 @@ class StoreUnavailableError(StorageError):
     """The backend cannot serve (disk full, no quorum, closed); the write may or may not have happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One key at one revision. revision: of its last change. create_revision: of its creation."""
+class Record(NamedTuple):
+    """One key at one revision. revision: of its last change."""
 
     key: str
     value: bytes
     revision: int
-    create_revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a listing, in key order. revision: the store's at the time; more: whether keys follow the last one;
-    remaining: how many follow (exact)."""
+    """Part of a listing, in key order.
+
+    revision: the store's at the time; more: whether keys follow the last one; remaining: how many follow (exact).
+    """
 
     records: Sequence[Record]
     revision: int
@@ -81,22 +99,23 @@ class Page:
     remaining: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One write. value is None for a deletion; previous is None for a creation. create_revision as in `Record`."""
+class Change(NamedTuple):
+    """One write. value is None for a deletion."""
 
     key: str
     revision: int
     value: bytes | None
-    previous: bytes | None
-    create_revision: int
 
 
 class Backend(Protocol):
     """What a store must do. Calls may run concurrently; each write is atomic and conditional."""
 
     async def start(self) -> None:
-        """Open or create the store; raises StorageError with the cure when it cannot be used."""
+        """Open or create the store; raises StoreUnavailableError with the cure when it cannot be used."""
+        ...
+
+    async def run(self) -> None:
+        """Do the store's chores (expiry, compaction) until cancelled; started after `start`."""
         ...
 
     async def close(self) -> None:
@@ -106,11 +125,6 @@ class Backend(Protocol):
     @property
     def revision(self) -> int:
         """The newest revision that readers may see."""
-        ...
-
-    @property
-    def authoritative(self) -> bool:
-        """Whether this process is the only writer, so that a cache fed by its watch is never behind."""
         ...
 
     async def get(self, key: str) -> Record | None:
@@ -155,4 +169,52 @@ class Backend(Protocol):
 
     async def compact(self, revision: int) -> None:
         """Forget history before revision; current values stay."""
+        ...
+
+
+class Ticket(NamedTuple):
+    """A write that is decided but not yet durable. done: ends with the commit, or with StoreUnavailableError."""
+
+    revision: int
+    done: Future[None]
+
+
+class Subscriber(Protocol):
+    """Who a `LocalBackend` tells of commits, in the loop, before any writer is answered."""
+
+    def committed(self, changes: Sequence[Change]) -> None:
+        """Take changes that are durable now; all of them, in order. Must not raise."""
+        ...
+
+    def lost(self) -> None:
+        """Every write that was pending has failed."""
+        ...
+
+
+@runtime_checkable
+class LocalBackend(Backend, Protocol):
+    """A backend whose process is the only writer: memory decides, the disk only follows."""
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Name the one that hears of commits; before the first write."""
+        ...
+
+    def submit(self, key: str, value: bytes | None, *, expected: int, ttl: int = 0) -> Ticket:
+        """Decide a write (value None: a deletion; expected 0: a creation) against the pending state, at once.
+
+        Raises KeyExistsError, KeyNotFoundError, RevisionConflictError; these may rest on pending writes: see `settle`.
+        """
+        ...
+
+    async def settle(self, key: str) -> bool:
+        """Wait until the pending writes of key are committed or lost; False when there are none."""
+        ...
+
+
+@runtime_checkable
+class RemoteBackend(Backend, Protocol):
+    """A backend with other writers: a cache of it may be behind."""
+
+    async def latest(self) -> int:
+        """Ask the store (linearizably) for its revision, and make the watch deliver a progress mark for it soon."""
         ...

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sampan.api.object import Object
     from sampan.apiserver.storage.entry import Entry
-
-Predicate = "Callable[[Entry], bool]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +21,7 @@ class Selection:
     """Which entries a list or watch is about. Conditions are ANDed.
 
     namespace: "" for all. name: "" for all. labels: exact label pairs that every match has (an index may serve them).
-    fields: exact values of selectable fields likewise. matches: the full condition, None when labels and fields say it all.
+    fields: exact values of selectable fields likewise. matches: the full condition, None when these say all.
     """
 
     namespace: str = ""
@@ -50,39 +48,96 @@ class Event:
     when the object begins or ceases to match; a deletion's entry carries the deletion's own revision.
     """
 
-    __slots__ = ("_lines", "entry", "previous", "type")
+    __slots__ = ("_left", "_lines", "entry", "previous", "type")
 
     def __init__(self, type_: str, entry: Entry, previous: Entry | None) -> None:
         self.type = type_
         self.entry = entry
         self.previous = previous
-        self._lines: dict[str, bytes] = {}
+        self._lines: dict[str, bytes] | None = None
+        self._left: Entry | None = None
 
     def line(self, type_: str, entry: Entry | None = None) -> bytes:
-        """Encode ``{"type":...,"object":...}\\n`` once per type."""
-        found = self._lines.get(type_)
+        """Encode the line of a JSON watch, once per type. entry: as delivered, where it is not the event's own."""
+        lines = self._lines
+        if lines is None:
+            lines = self._lines = {}
+        found = lines.get(type_)
         if found is None:
             wire = (entry or self.entry).wire
-            found = self._lines[type_] = b'{"type":"%b","object":%b}\n' % (type_.encode(), wire)
+            found = lines[type_] = b'{"type":"%b","object":%b}\n' % (type_.encode(), wire)
+        return found
+
+    def left(self) -> Entry:
+        """Give what comes with DELETED when the object ceases to match: its state before, at this revision."""
+        left = self._left
+        if left is None:
+            left = self._left = (self.previous or self.entry).at(self.entry.revision)
+        return left
+
+    def forget(self) -> None:
+        """Drop the encoded lines: all watchers of the moment have them, and the history needs them hardly ever."""
+        self._lines = None
+        self._left = None
+
+
+class Batch(list["tuple[str, Entry, Event]"]):
+    """Events that were queued in one turn of the loop: (type as the watcher sees it, entry, the shared event).
+
+    Shared by all watchers of one selection; not to be changed. memo: where sinks keep encodings of the whole batch, so
+    that a hundred watchers make each but once, by media type.
+    """
+
+    __slots__ = ("memo",)
+
+    memo: dict[str, bytes]
+
+    def __init__(self, events: Iterable[tuple[str, Entry, Event]] = ()) -> None:
+        super().__init__(events)
+        self.memo = {}
+
+    def lines(self) -> bytes:
+        """All JSON watch lines."""
+        found = self.memo.get("lines")
+        if found is None:
+            found = self.memo["lines"] = b"".join([event.line(type_, entry) for type_, entry, event in self])
         return found
 
 
 class Watcher(Protocol):
-    """One subscription. Events come as (type as this watcher sees it, entry, the shared event) through a callback in
-    the loop; the owner writes them out and tells the watcher when it is closed."""
+    """One subscription. Its owner closes it; it closes itself when it expires."""
 
-    def close(self) -> None: ...
+    @property
+    def delivered(self) -> int:
+        """Everything up to this revision is with the sink: what a bookmark may say. 0 before the initial state."""
+        ...
+
+    def close(self) -> None:
+        """Deliver nothing more."""
+        ...
+
+    def pause(self) -> None:
+        """Deliver nothing until `resume`: the client reads too slowly.
+
+        Events are not kept for it meanwhile; on resume it catches up from the history, or expires.
+        """
+        ...
+
+    def resume(self) -> None: ...
 
 
 class WatchSink(Protocol):
-    """Who receives a watch's events."""
+    """Who receives a watch's events, in the loop; never from within the call to `ResourceStore.watch`."""
 
-    def events(self, batch: Sequence[tuple[str, Entry, Event]]) -> None:
+    def events(self, batch: Batch) -> None:
         """Take events queued in one turn of the loop; must not block. The batch is shared: do not change it."""
         ...
 
     def progress(self, revision: int) -> None:
-        """Everything up to revision has been delivered (a bookmark may be sent)."""
+        """Everything up to revision has been delivered (a bookmark may be sent).
+
+        Called once right behind the initial state of a watch with after=0, and about once a minute.
+        """
         ...
 
     def expired(self) -> None:
@@ -110,7 +165,21 @@ class ResourceStore(Protocol):
         """
         ...
 
-    def get(self, namespace: str, name: str) -> Entry | None: ...
+    def get(self, namespace: str, name: str) -> Entry | None:
+        """Look up the current version: a committed one, that any reader may see."""
+        ...
+
+    def newest(self, namespace: str, name: str) -> Entry | None:
+        """Look up the version to build a change upon: a pending one, if a write is under way.
+
+        For reading, changing and `update` or `delete` only: their answer waits for everything that they build upon. So
+        concurrent changes of one object chain into one commit, where with `get` all but one would conflict.
+        """
+        ...
+
+    async def settled(self, namespace: str, name: str) -> None:
+        """Return when no write of the object is under way; call it before answering on the ground of `newest`."""
+        ...
 
     def list(self, selection: Selection) -> Listing:
         """List the current matches; complete, in key order."""
@@ -121,7 +190,9 @@ class ResourceStore(Protocol):
     ) -> Listing:
         """List with a limit, behind a continue token, or at an exact revision.
 
-        Raises CompactedError, FutureRevisionError, ValueError for a malformed token.
+        Every page comes from the revision of the first one. With a selection, a token may lead to an empty last page:
+        it says that keys follow, not that matches do. Raises CompactedError (ContinueExpiredError behind a token),
+        FutureRevisionError, ValueError (the message says why) for a malformed token.
         """
         ...
 
@@ -137,9 +208,15 @@ class ResourceStore(Protocol):
         ...
 
     async def update(self, current: Entry, obj: Object, *, ttl: int = 0) -> Entry:
-        """Replace `current`; raises RevisionConflictError or KeyNotFoundError when it is no longer current."""
+        """Replace `current`; raises RevisionConflictError or KeyNotFoundError when it is no longer current.
+
+        Writing what is there already changes nothing: `current` itself is returned, at its old revision.
+        """
         ...
 
     async def delete(self, current: Entry, obj: Object | None = None) -> Entry:
-        """Delete `current` and return its last state (obj, if given) at the deletion's revision."""
+        """Delete `current` and return its last state (obj, if given) at the deletion's revision.
+
+        Watchers see the state that was stored. Raises as `update` does.
+        """
         ...
