@@ -166,7 +166,7 @@ class ResourceCache:
             except CompactedError as error:
                 if paging:
                     token = tokens.encode(at, prefix, tokens.LATEST)
-                    raise ContinueExpiredError(error.revision, token) from error
+                    raise ContinueExpiredError(revision, error.revision, token) from error
                 raise
             entries = [self.read(record) for record in page.records]
             found += [entry for entry in entries if matches(selection, entry)]

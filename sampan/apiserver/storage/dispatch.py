@@ -173,7 +173,7 @@ class Dispatcher:
     def add(self, selection: Selection, sink: WatchSink, *, after: int, current: Iterable[Entry]) -> CacheWatcher:
         """Subscribe. after 0: begin with `current`, the matches at this moment. Raises CompactedError."""
         if after and after < self._history.oldest:
-            raise CompactedError(self._history.oldest)
+            raise CompactedError(after, self._history.oldest)
         initial = None if after else Batch(("ADDED", entry, Event("ADDED", entry, None)) for entry in current)
         group = self._group(selection)
         watcher = CacheWatcher(self, group, sink, after or self._revision(), initial)

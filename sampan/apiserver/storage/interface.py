@@ -52,17 +52,22 @@ class CompactedError(StorageError):
     revision: the oldest that can still be had (for a watch: the smallest ``after``).
     """
 
-    def __init__(self, revision: int) -> None:
-        super().__init__(f"required revision has been compacted, oldest is {revision}")
+    def __init__(self, requested: int, revision: int) -> None:
+        super().__init__(f"revision {requested} has been compacted, oldest is {revision}")
+        self.requested = requested
         self.revision = revision
 
 
 class ContinueExpiredError(CompactedError):
     """A continue token's revision is compacted away. token: goes on with the newest state, inconsistently."""
 
-    def __init__(self, revision: int, token: str) -> None:
-        super().__init__(revision)
+    def __init__(self, requested: int, revision: int, token: str) -> None:
+        super().__init__(requested, revision)
         self.token = token
+
+
+class ContinueTokenError(StorageError, ValueError):
+    """A continue token is malformed; the text says how, as kube-apiserver does."""
 
 
 class FutureRevisionError(StorageError):

@@ -245,7 +245,7 @@ class LocalStore(ABC):
         if revision > self._revision:
             raise FutureRevisionError(revision, self._revision)
         if 0 < revision < self._compacted:
-            raise CompactedError(self._compacted)
+            raise CompactedError(revision, self._compacted)
         if revision in {0, self._revision}:
             at = self._revision
             keys = self._keys(prefix, after)
@@ -271,7 +271,7 @@ class LocalStore(ABC):
 
     async def watch(self, prefix: str, *, after: int) -> AsyncIterator[Sequence[Change]]:
         if after < self._compacted:
-            raise CompactedError(self._compacted)
+            raise CompactedError(after, self._compacted)
         stream = _Stream(self._streams.discard)
         self._streams.add(stream)
         try:

@@ -192,7 +192,7 @@ class ResourceStore(Protocol):
 
         Every page comes from the revision of the first one. With a selection, a token may lead to an empty last page:
         it says that keys follow, not that matches do. Raises CompactedError (ContinueExpiredError behind a token),
-        FutureRevisionError, ValueError (the message says why) for a malformed token.
+        FutureRevisionError, ContinueTokenError.
         """
         ...
 

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from sampan.api.schema import gojson
+from sampan.apiserver.storage.interface import ContinueTokenError
 
 _VERSION = "meta.k8s.io/v1"
 _INVALID = "continue key is not valid"
@@ -34,45 +35,45 @@ def encode(last: str, prefix: str, revision: int) -> str:
 
 
 def decode(token: str, prefix: str) -> tuple[str, int]:
-    """Decode into (key to go on behind, revision). Raises ValueError with Kubernetes' message."""
+    """Decode into (key to go on behind, revision). Raises ContinueTokenError with Kubernetes' message."""
     found = _load(token)
     version = found.get("v", "")
     if version != _VERSION:
-        raise ValueError(f"{_INVALID}: server does not recognize this encoded version {version}")
+        raise ContinueTokenError(f"{_INVALID}: server does not recognize this encoded version {version}")
     revision, start = found.get("rv", 0), found.get("start", "")
     if not revision:
-        raise ValueError(f"{_INVALID}: incorrect encoded start resourceVersion (version {_VERSION})")
+        raise ContinueTokenError(f"{_INVALID}: incorrect encoded start resourceVersion (version {_VERSION})")
     if not start:
-        raise ValueError(f"{_INVALID}: encoded start key empty (version {_VERSION})")
+        raise ContinueTokenError(f"{_INVALID}: encoded start key empty (version {_VERSION})")
     # A start like "../secrets/x" must not lead out of the prefix.
     key = start if start.startswith("/") else f"/{start}"
     if posixpath.normpath(key) != key:
-        raise ValueError(f"{_INVALID}: {start}")
+        raise ContinueTokenError(f"{_INVALID}: {start}")
     begin = prefix + key[1:]
     return (begin.removesuffix("\0")), revision
 
 
 def _load(token: str) -> dict[str, Any]:
     if bad := _OUTSIDE.search(token):
-        raise ValueError(f"{_INVALID}: illegal base64 data at input byte {bad.start()}")
+        raise ContinueTokenError(f"{_INVALID}: illegal base64 data at input byte {bad.start()}")
     try:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except binascii.Error as error:  # a last group of one character
-        raise ValueError(f"{_INVALID}: illegal base64 data at input byte {len(token) - 1}") from error
+        raise ContinueTokenError(f"{_INVALID}: illegal base64 data at input byte {len(token) - 1}") from error
     try:
         found = gojson.loads(data)
     except gojson.MalformedError as error:
-        raise ValueError(f"{_INVALID}: {error}") from error
+        raise ContinueTokenError(f"{_INVALID}: {error}") from error
     if found is None:
         return {}
     if not isinstance(found, dict):
         where = "Go value of type storage.continueToken"
-        raise ValueError(f"{_INVALID}: json: cannot unmarshal {_kind(found)} into {where}")  # noqa: TRY004 - as documented
+        raise ContinueTokenError(f"{_INVALID}: json: cannot unmarshal {_kind(found)} into {where}")
     for field, go_type in _FIELDS.items():
         value = found.get(field)
         if value is not None and (type(value) is not int if go_type == "int64" else not isinstance(value, str)):
             where = f"continueToken.{field} of type {go_type}"
-            raise ValueError(f"{_INVALID}: json: cannot unmarshal {_kind(value)} into Go struct field {where}")
+            raise ContinueTokenError(f"{_INVALID}: json: cannot unmarshal {_kind(value)} into Go struct field {where}")
     return {key: value for key, value in found.items() if value is not None}
 
 
