@@ -16,7 +16,7 @@ from sampan.api.field import go_quote
 from sampan.api.gvk import GroupVersionKind
 from sampan.api.schema import gojson
 from sampan.api.schema.decoders import decoder
-from sampan.api.schema.diagnose import diagnose, json_name, merge_duplicates
+from sampan.api.schema.diagnose import diagnose, json_name, merge_duplicates, untyped_duplicates
 from sampan.api.schema.gojson import MalformedError
 from sampan.api.schema.leaves import Irregular
 from sampan.api.schema.typeinfo import is_registered, type_of
@@ -87,6 +87,13 @@ def parse(data: bytes, *, yaml: bool = False) -> Parsed:
     except orjson.JSONEncodeError as error:
         raise MalformedError("exceeded max depth") from error
     return Parsed(value=value, text=data if repeated else None)
+
+
+def duplicates(parsed: Parsed) -> list[str]:
+    """List duplicate fields of a document without a type, such as a merge patch: ``duplicate field "data.k"``."""
+    if parsed.text is None:
+        return parsed.strict
+    return untyped_duplicates(gojson.loads_pairs(parsed.text))
 
 
 def decode_parsed(info: TypeInfo, parsed: Parsed) -> Decoded:

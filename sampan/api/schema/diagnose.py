@@ -14,11 +14,10 @@ from sampan.api import quantity, times
 from sampan.api.field import go_quote
 from sampan.api.schema.leaves import INT32, INT64, go_base64
 from sampan.api.schema.typeinfo import APIEXTENSIONS
+from sampan.api.schema.types import TypeInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from sampan.api.schema.types import TypeInfo
 
 _MAX_STRICT = 100
 """Strict errors that Go's decoder collects at most."""
@@ -64,8 +63,17 @@ class Diagnosis:
             self._map(info, value)
         elif info.kind == "list":
             self._list(info, value)
+        elif info.go_type == "interface {}":
+            self._untyped(value)
         else:
             self._leaf(info, value)
+
+    def _untyped(self, value: Any) -> None:
+        """Look for duplicates only: an interface takes any value."""
+        if isinstance(value, Pairs):
+            self._map(_UNTYPED_MAP, value)
+        elif isinstance(value, list):
+            self._list(_UNTYPED_LIST, value)
 
     def _strict(self, problem: str, key: str) -> None:
         if len(self.strict) < _MAX_STRICT:
@@ -182,6 +190,9 @@ class Diagnosis:
             raise _AbortError("boolean or JSON schema expected")
 
 
+_UNTYPED = TypeInfo("any", go_type="interface {}")
+_UNTYPED_MAP = TypeInfo("map", go_type="map[string]interface {}", elem=_UNTYPED)
+_UNTYPED_LIST = TypeInfo("list", go_type="[]interface {}", elem=_UNTYPED)
 _SELF_DECODING = frozenset(f"{APIEXTENSIONS}.JSONSchemaPropsOr{what}" for what in ("Array", "Bool", "StringArray"))
 
 
@@ -193,6 +204,11 @@ def diagnose(info: TypeInfo, document: Any) -> Diagnosis:
     except _AbortError as error:
         found.error = str(error)
     return found
+
+
+def untyped_duplicates(document: Any) -> list[str]:
+    """List the duplicate fields of a document that has no type (a patch), as strict decoding words them."""
+    return list(diagnose(_UNTYPED, document).strict)
 
 
 def members_of(value: Any) -> Iterable[tuple[str, Any]] | None:

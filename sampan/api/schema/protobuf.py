@@ -1,7 +1,7 @@
 """``application/vnd.kubernetes.protobuf``: the envelope, lists, and watch frames around protobuf messages.
 
-An object is four magic bytes and a runtime.Unknown that holds apiVersion, kind and the kind's own message. A watch stream is
-length-prefixed metav1.WatchEvents without the prefix; the object in each has it.
+An object is four magic bytes and a runtime.Unknown that holds apiVersion, kind and the kind's own message. A watch
+stream is length-prefixed metav1.WatchEvents without the prefix; the object in each has it.
 """
 
 from __future__ import annotations

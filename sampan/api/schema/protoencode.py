@@ -1,7 +1,8 @@
 """Encoders of protobuf messages, compiled once per message type from the generated field lists.
 
 An encoder takes an object in normal form and writes the fields it finds; what Go would write as an explicit zero is
-left out, which decodes to the same. Embedded structs are messages of their own whose fields lie in the same JSON object.
+left out, which decodes to the same. Embedded structs are messages of their own; their fields lie in the same JSON
+object.
 """
 
 from __future__ import annotations
