@@ -230,7 +230,6 @@ class CRIRuntime:
 
     async def _cri_events(self) -> AsyncIterator[rt.RuntimeEvent]:
         call = self._runtime.GetContainerEvents(pb.GetEventsRequest(), wait_for_ready=True)
-        await call.wait_for_connection()
         yield rt.RuntimeEvent(type=rt.RuntimeEventType.RELIST)
         async for message in call:
             if message.container_event_type == pb.CONTAINER_STARTED_EVENT:
@@ -246,7 +245,8 @@ class CRIRuntime:
     async def _containerd_events(self) -> AsyncIterator[rt.RuntimeEvent]:
         request = containerd_events.SubscribeRequest(filters=containerd_events.FILTERS)
         call = self._subscribe(request, wait_for_ready=True)
-        await call.wait_for_connection()
+        # containerd sends no headers before the first event, so there is nothing to wait for: the kubelet relists once
+        # more a moment later, for what happened while the subscription was on its way.
         yield rt.RuntimeEvent(type=rt.RuntimeEventType.RELIST)
         async for envelope in call:
             event = containerd_events.parse(envelope)

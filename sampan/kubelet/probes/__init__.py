@@ -1,0 +1,1 @@
+"""Probes and hooks: the four kinds of check, and the workers that repeat them."""
