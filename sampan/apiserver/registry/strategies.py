@@ -14,6 +14,7 @@ _HERE = "sampan.apiserver.registry"
 
 STRATEGIES: dict[tuple[str, str], str] = {
     ("", "pods"): "core.pod:PodStrategy",
+    ("", "services"): "core.service:ServiceStrategy",
 }
 """(group, resource) -> module below this package, and class."""
 

@@ -21,6 +21,9 @@ _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 def default_pod(spec: Object) -> None:
     """Default a pod's own spec: what holds for templates, and what only pods get."""
     default_pod_spec(spec)
+    if spec["terminationGracePeriodSeconds"] < 0:
+        # Only for pods: in templates it would roll out every controller's pods anew.
+        spec["terminationGracePeriodSeconds"] = 1
     for name in ("containers", "initContainers"):
         for container in spec.get(name) or ():
             resources = container.get("resources")
