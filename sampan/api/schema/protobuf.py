@@ -111,7 +111,9 @@ def _decode_message(gvk: GroupVersionKind, message: bytes) -> Decoded:
         raw = protodecode.decoder(info.name)(message)
     except RecursionError:
         raise MalformedError("exceeded max depth") from None
-    except (KeyError, AttributeError, TypeError) as error:
+    except MalformedError:
+        raise
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise MalformedError(f"proto: wrong wireType: {error}") from error
     obj = decode_as(info, raw).object
     return Decoded(object={"kind": gvk.kind, "apiVersion": gvk.api_version, **obj})
