@@ -1,8 +1,8 @@
 """EndpointSlices of services with a selector.
 
 Behaviour: kube-controller-manager's pkg/controller/endpointslice and k8s.io/endpointslice. Slices hold up to 100
-endpoints that share their ports; few are touched per change; a service without endpoints keeps an empty
-placeholder. Hints follow spec.trafficDistribution. Not done: the deprecated ``service.kubernetes.io/topology-mode: Auto`` annotation.
+endpoints that share their ports; few are touched per change; a service without endpoints keeps an empty placeholder.
+Hints follow spec.trafficDistribution. Not done: the deprecated annotation ``topology-mode: Auto``.
 """
 
 from __future__ import annotations

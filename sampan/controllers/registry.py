@@ -20,6 +20,8 @@ _TABLE: dict[str, tuple[str, str]] = {
     "replicaset-controller": ("replicaset", "new"),
     "endpoints-controller": ("endpoints", "new"),
     "endpointslice-controller": ("endpointslice", "new"),
+    "namespace-controller": ("namespace", "new"),
+    "garbage-collector-controller": ("garbagecollector", "new"),
 }
 """Name to module and factory, in the order of their start: a fresh cluster waits for its ServiceAccounts first."""
 

@@ -1,9 +1,9 @@
 """An in-memory API for tests of controllers: a `Transport` with the semantics that controllers depend on.
 
-It keeps resourceVersions and conflicts, uids, generations, the status split, generateName, finalizers, the finalizers
-of foreground and orphaning deletion, graceful deletion of bound pods, label and field selectors, ordered watches, and
-patches (merge patches, where lists of conditions, owners and taints merge by their keys). It does no defaulting, no validation, no admission. `FakeTransport.react` lets a test fail or
-delay requests; `FakeTransport.requests` is what was asked.
+It keeps resourceVersions and conflicts, uids, generations, the status split, generateName, finalizers, those of
+foreground and orphaning deletion too, graceful deletion of bound pods, label and field selectors, ordered watches, and
+patches (merge patches, where lists of conditions and owners merge by their keys). It does no defaulting, no validation,
+no admission. `FakeTransport.react` lets a test fail or delay requests; `FakeTransport.requests` is what was asked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sampan.api import errors, fields, labels
-from sampan.client.interface import ObjectList, Request, WatchEvent
+from sampan.client.interface import STRATEGIC_MERGE_PATCH, ObjectList, Request, WatchEvent
 from sampan.client.item import Item, copy_object
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class FakeTransport:
 
     def _patched(self, request: Request) -> Object:
         old = copy_object(self._current(request.resource, request.namespace, request.name))
-        merged: Object = _merge(old, request.body)
+        merged: Object = _merge(old, request.body, keyed=request.content_type == STRATEGIC_MERGE_PATCH)
         return merged
 
     def _delete(self, gvr: GroupVersionResource, namespace: str, name: str, options: Object) -> Object:
@@ -248,10 +248,10 @@ class FakeTransport:
         metadata["finalizers"] = finalizers
         grace = options.get("gracePeriodSeconds")
         bound = gvr.resource == "pods" and obj.get("spec", {}).get("nodeName") and grace != 0
-        if gvr.resource == "namespaces" and obj.get("spec", {}).get("finalizers"):
-            bound = True
+        ends = gvr.resource == "namespaces" and obj.get("spec", {}).get("finalizers")
+        if ends:
             obj.setdefault("status", {})["phase"] = "Terminating"
-        if not finalizers and not bound:
+        if not finalizers and not bound and not ends:
             self._drop(gvr, obj)
             return obj
         if "deletionTimestamp" not in metadata:
@@ -334,7 +334,7 @@ class _Fields(dict[str, str]):
         return str(value)
 
 
-def _merge(target: Any, patch: Any) -> Any:
+def _merge(target: Any, patch: Any, *, keyed: bool) -> Any:
     if not isinstance(patch, dict):
         return patch
     merged: Object = dict(target) if isinstance(target, dict) else {}
@@ -342,7 +342,8 @@ def _merge(target: Any, patch: Any) -> Any:
         if value is None:
             merged.pop(key, None)
         else:
-            merged[key] = _merge_list(key, merged.get(key), value) if key in _KEYS else _merge(merged.get(key), value)
+            lists = keyed and key in _KEYS
+            merged[key] = _merge_list(key, merged.get(key), value) if lists else _merge(merged.get(key), value, keyed=keyed)
     return merged
 
 
@@ -357,5 +358,5 @@ def _merge_list(name: str, target: list[Object] | None, patch: list[Object]) -> 
         if one.get("$patch") == "delete":
             merged.pop(one[key], None)
         else:
-            merged[one[key]] = _merge(merged.get(one[key]), one)
+            merged[one[key]] = _merge(merged.get(one[key]), one, keyed=True)
     return list(merged.values())
