@@ -1,5 +1,6 @@
 """JSON and YAML as Go's parsers take and refuse them."""
 
+import contextlib
 import json
 
 import pytest
@@ -67,10 +68,8 @@ def test_a_repeated_member_is_always_suspected(members, data):
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_parsed_or_refused(text):
-    try:
+    with contextlib.suppress(MalformedError):
         gojson.loads(text)
-    except MalformedError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Protobuf and JSON stand for the same objects."""
 
+import contextlib
 import struct
 
 import pytest
@@ -151,7 +152,5 @@ def test_bodies_without_the_magic_are_unrecognized():
 
 @given(st.binary(max_size=60))
 def test_any_message_is_decoded_or_refused(message):
-    try:
+    with contextlib.suppress(BadRequest):
         protobuf.decode_body(protobuf.envelope(POD, message), POD)
-    except BadRequest as error:
-        assert str(error)
