@@ -66,8 +66,8 @@ class LocalStore(ABC):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._revision = 0
-        self._next = 1
+        self._revision = 1  # as an empty etcd: a list at resourceVersion "0" would mean something else
+        self._next = 2
         self._compacted = 0
         self._heads: dict[str, int] = {}
         self._pending: dict[str, int] = {}

@@ -74,6 +74,7 @@ class SQLiteBackend(LocalStore):
             self._file.close()
             raise
         self._expiries = sorted(one for one in self._expiries if heads.get(one[2]) == one[1])
+        newest = max(newest, self._revision)
         self._revision, self._next, self._compacted = newest, newest + 1, compacted
 
     def _work(self) -> None:
