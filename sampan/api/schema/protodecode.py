@@ -17,16 +17,18 @@ from sampan.api.schema import data
 from sampan.api.schema.gojson import MalformedError
 from sampan.api.schema.protoencode import INT_OR_STRING, QUANTITY, RAW_EXTENSION, RAW_JSON, is_wrapper
 from sampan.api.schema.typeinfo import APIEXTENSIONS, META
-from sampan.api.schema.wire import BYTES, FIXED64, VARINT, fields, read_varint, signed
+from sampan.api.schema.wire import BYTES, FIXED64, VARINT, fields, read_field, read_varint, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Decode = Callable[[bytes], Any]
     Store = Callable[[dict[str, Any], Any], None]
+    Step = tuple[int, str, Callable[..., Any]]
 
-_MAX_DEPTH = 200
-"""Messages nested deeper are refused; only schemas of custom resources nest at all, and far less."""
+_SINGLE, _REPEATED, _STORE = range(3)
+"""What a step does with a value: set the member, append to it, or hand it to a function with the object."""
+
 _ZERO_TIME = -62135596800
 
 _decoders: dict[str, Decode] = {}
@@ -40,59 +42,60 @@ def decoder(message: str) -> Decode:
     return found
 
 
-def _compile(message: str) -> Decode:
+def _compile(message: str) -> Decode:  # noqa: C901  see its inner function
     if is_wrapper(message):
         return lambda content: [_text(value) for key, value in fields(content) if key == 1 << 3 | BYTES]
-    stores: dict[int, Store] = {}
+    steps: dict[int, Step] = {}
 
-    def prepare() -> None:
-        for number, wire, label, kind in data.messages()[message]:
-            stores.update(_stores(number, wire, label, kind))
-
-    def decode(content: bytes) -> Any:
-        if not stores:
-            prepare()
+    def decode(content: bytes) -> Any:  # noqa: C901, PLR0912  the hot loop: small fields are read in place
+        if not steps:
+            for number, wire, label, kind in data.messages()[message]:
+                steps.update(_steps(number, wire, label, kind))
         out: dict[str, Any] = {}
-        for key, value in fields(content):
-            store = stores.get(key)
-            if store is not None:
-                store(out, value)
+        at, end = 0, len(content)
+        while at < end:
+            key = content[at]
+            value: Any = content[at + 1] if at + 1 < end else 0x80
+            if key < 0x80 and value < 0x80 and key & 7 == BYTES:
+                at += 2 + value
+                if at > end:
+                    raise MalformedError("unexpected EOF")
+                value = content[at - value : at]
+            elif key < 0x80 and value < 0x80 and key & 7 == VARINT and key > 7:
+                at += 2
+            else:
+                key, value, at = read_field(content, at)
+            step = steps.get(key)
+            if step is None:
+                continue
+            action, name, read = step
+            if action == _SINGLE:
+                out[name] = read(value)
+            elif action == _REPEATED:
+                if name in out:
+                    out[name].append(read(value))
+                else:
+                    out[name] = [read(value)]
+            else:
+                read(out, value)
         return out
 
     return decode
 
 
-def _stores(number: int, wire: str | None, label: str, kind: str) -> dict[int, Store]:
+def _steps(number: int, wire: str | None, label: str, kind: str) -> dict[int, Step]:
     """Make what to do with a field's value, by tag."""
     if label == "map":
-        return {number << 3 | BYTES: _map_store(str(wire), kind)}
+        return {number << 3 | BYTES: (_STORE, "", _map_store(str(wire), kind))}
     wire_type, read = _reader(kind)
     if wire is None:
-        return {number << 3 | BYTES: lambda out, value: out.update(read(value))}
+        return {number << 3 | BYTES: (_STORE, "", lambda out, value: out.update(read(value)))}
     if label == "repeated":
-        found = {number << 3 | wire_type: _repeated_store(wire, read)}
+        found: dict[int, Step] = {number << 3 | wire_type: (_REPEATED, wire, read)}
         if wire_type == VARINT:
-            found[number << 3 | BYTES] = _packed_store(wire, read)
+            found[number << 3 | BYTES] = (_STORE, "", _packed_store(wire, read))
         return found
-    return {number << 3 | wire_type: _single_store(wire, read)}
-
-
-def _single_store(wire: str, read: Decode) -> Store:
-    def store(out: dict[str, Any], value: Any) -> None:
-        out[wire] = read(value)
-
-    return store
-
-
-def _repeated_store(wire: str, read: Decode) -> Store:
-    def store(out: dict[str, Any], value: Any) -> None:
-        found = out.get(wire)
-        if found is None:
-            out[wire] = [read(value)]
-        else:
-            found.append(read(value))
-
-    return store
+    return {number << 3 | wire_type: (_SINGLE, wire, read)}
 
 
 def _packed_store(wire: str, read: Callable[[Any], Any]) -> Store:
@@ -129,20 +132,19 @@ def _reader(kind: str) -> tuple[int, Callable[[Any], Any]]:
 
 
 def _lazy(kind: str) -> Decode:
-    """Look the decoder up on use: types may contain themselves."""
+    """Look the decoder up on first use: types may contain themselves."""
+    found: list[Decode] = []
 
     def decode(content: bytes) -> Any:
-        return decoder(kind)(content)
+        if not found:
+            found.append(decoder(kind))
+        return found[0](content)
 
     return decode
 
 
 def _text(value: Any) -> str:
-    try:
-        text: str = value.decode()
-    except UnicodeDecodeError:
-        text = value.decode("utf-8", "replace")
-    return text
+    return str(value, "utf-8", "replace")
 
 
 def _int32(value: Any) -> int:
@@ -181,6 +183,8 @@ def _microtime(content: bytes) -> Any:
 
 
 def _quantity(content: bytes) -> Any:
+    if len(content) < 0x82 and content[:1] == b"\x0a" and content[1] == len(content) - 2:
+        return content[2:].decode() or "0"
     return next((_text(value) for key, value in fields(content) if key == 1 << 3 | BYTES), "0") or "0"
 
 

@@ -35,7 +35,8 @@ def tag(field: int, wire_type: int) -> bytes:
 
 def block(prefix: bytes, data: bytes) -> bytes:
     """Encode a length-delimited field whose tag is already encoded."""
-    return prefix + varint(len(data)) + data
+    size = len(data)
+    return prefix + (_SMALL[size] if size < 0x80 else varint(size)) + data
 
 
 def signed(number: int) -> int:
@@ -59,31 +60,29 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
             raise MalformedError("proto: integer overflow")
 
 
+def read_field(data: bytes, at: int) -> tuple[int, int | bytes, int]:
+    """Read a field: its tag (number << 3 | wire type), its value, the position behind it. Raises MalformedError."""
+    key, at = read_varint(data, at)
+    wire_type = key & 7
+    if key < 8:
+        raise MalformedError(f"proto: illegal tag {key >> 3} (wire type {wire_type})")
+    if wire_type == VARINT:
+        number, at = read_varint(data, at)
+        return key, number, at
+    if wire_type == BYTES:
+        size, at = read_varint(data, at)
+    elif wire_type in {FIXED64, FIXED32}:
+        size = 8 if wire_type == FIXED64 else 4
+    else:
+        raise MalformedError(f"proto: illegal wireType {wire_type}")
+    if at + size > len(data):
+        raise MalformedError("unexpected EOF")
+    return key, data[at : at + size], at + size
+
+
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Walk a message: each field's tag (number << 3 | wire type) and its value. Raises MalformedError."""
+    """Walk a message: each field's tag and value, see `read_field`."""
     at, end = 0, len(data)
     while at < end:
-        key = data[at]
-        at += 1
-        if key >= 0x80:
-            key, at = read_varint(data, at - 1)
-        wire_type = key & 7
-        if key < 8:
-            raise MalformedError(f"proto: illegal tag {key >> 3} (wire type {wire_type})")
-        if wire_type == BYTES:
-            size, at = read_varint(data, at)
-            if at + size > end:
-                raise MalformedError("unexpected EOF")
-            yield key, data[at : at + size]
-            at += size
-        elif wire_type == VARINT:
-            number, at = read_varint(data, at)
-            yield key, number
-        elif wire_type in {FIXED64, FIXED32}:
-            size = 8 if wire_type == FIXED64 else 4
-            if at + size > end:
-                raise MalformedError("unexpected EOF")
-            yield key, data[at : at + size]
-            at += size
-        else:
-            raise MalformedError(f"proto: illegal wireType {wire_type}")
+        key, value, at = read_field(data, at)
+        yield key, value
