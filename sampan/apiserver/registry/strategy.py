@@ -168,6 +168,12 @@ class Strategy:
         """Values of the field selectors beyond metadata.name and metadata.namespace, e.g. ``spec.nodeName``."""
         return {}
 
+    def unsupported_field(self, name: str) -> str:
+        """The message for a field selector that is neither on metadata nor in `selectable`."""
+        if self.selectable:
+            return f"field label not supported: {name}"
+        return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
     def reset_fields(self, subresource: str) -> FieldPaths:
         """Fields that a write through the subresource ("" for the object itself) cannot change, so nobody comes to own
         them by it."""

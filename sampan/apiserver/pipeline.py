@@ -1,0 +1,213 @@
+"""The request path: request info, authentication, impersonation, authorization, handler, encoding.
+
+One pipeline serves HTTP (`HTTPService`) and the local transport (`Pipeline.authorize` and the same handlers). Reads
+answer synchronously, with no task and no coroutine; a handler that must wait gives an awaitable. Audit has its place
+between authentication and authorization, flow control between authorization and the handler.
+"""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from sampan.api import errors
+from sampan.api.errors import APIStatusError, RequestEntityTooLarge
+from sampan.apiserver import encode, negotiate
+from sampan.apiserver.authn import impersonation
+from sampan.apiserver.authn.authenticator import Authenticator
+from sampan.apiserver.authz.interface import Attributes, forbidden_message, subject_of
+from sampan.apiserver.handlers import watch as watches
+from sampan.apiserver.handlers.call import Call
+from sampan.apiserver.handlers.read import ListResult
+from sampan.apiserver.handlers.watch import WatchRequest
+from sampan.apiserver.http import connection as http_connection
+from sampan.apiserver.http import response
+from sampan.apiserver.http.response import Response
+from sampan.apiserver.registry.write import Outcome
+from sampan.base.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from sampan.apiserver.authn.user import User
+    from sampan.apiserver.authz.interface import Authorizer
+    from sampan.apiserver.authz.rbac import RBACAuthorizer
+    from sampan.apiserver.handlers.plan import Plan
+    from sampan.apiserver.http.connection import HTTPRequest, Stream
+    from sampan.apiserver.http.head import Head
+    from sampan.apiserver.metrics import Metrics
+    from sampan.apiserver.routes import Router
+
+log = logger("apiserver")
+
+_COMPRESS_FROM = 128 * 1024
+"""Answers from this size are compressed for clients that accept it, as kube-apiserver does."""
+
+
+class Pipeline:
+    """Authorizes planned requests."""
+
+    def __init__(self, router: Router, authenticator: Authenticator, authorizer: Authorizer, rbac: RBACAuthorizer) -> None:
+        self.router = router
+        self.authenticator = authenticator
+        self.authorizer = authorizer
+        self._rbac = rbac
+
+    def authorize(self, plan: Plan, user: User) -> None:
+        """Raise Forbidden unless the user may do what is planned. A grant is remembered until a role changes."""
+        if plan.granted_to is user and plan.granted_at == self._rbac.generation:
+            return
+        attributes = plan.attributes
+        if attributes is None or attributes.user is not user:
+            info = plan.info
+            attributes = plan.attributes = Attributes(
+                user, info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name,
+                info.path, info.is_resource,
+            )  # fmt: skip
+        decision = self.authorizer.authorize(attributes)
+        if not decision.allowed:
+            why = forbidden_message(attributes) + (f": {decision.reason}" if decision.reason else "")
+            raise errors.forbidden(subject_of(attributes), plan.info.name if attributes.is_resource else "", why)
+        if not user.node_name:  # what a node may do changes with the pods on it
+            plan.granted_to, plan.granted_at = user, self._rbac.generation
+
+
+class HTTPService:
+    """Serves HTTP requests; never raises."""
+
+    def __init__(self, pipeline: Pipeline, metrics: Metrics) -> None:
+        self._pipeline = pipeline
+        self._metrics = metrics
+
+    def serve(self, request: HTTPRequest) -> bytes | Awaitable[bytes] | Stream:
+        started = perf_counter()
+        head = request.head
+        plan: Plan | None = head.plan
+        try:
+            if plan is None:
+                plan = head.plan = self._plan(head)
+            user = self._pipeline.authenticator.authenticate(head, request.connection)
+            if "impersonate-user" in head.headers or impersonation.is_asked_for(head.headers):
+                user = impersonation.impersonate(user, head.headers, self._pipeline.authorizer)
+            self._pipeline.authorize(plan, user)
+            if plan.error is not None:
+                raise plan.error
+            if request.too_large:
+                raise RequestEntityTooLarge(f"Request entity too large: {http_connection.TOO_LARGE}")
+            call = Call(plan, user, request.body, head.headers)
+            call.http = request
+            assert plan.handler is not None
+            result = plan.handler(call)
+            if type(result) is Outcome:
+                answer = self._encode_outcome(call, result)
+            elif isawaitable(result):
+                return self._wait(call, result, started)
+            else:
+                found = self._encode(call, result)
+                if not isinstance(found, Response):
+                    return found
+                answer = self._finish(head, found)
+        except Exception as error:  # noqa: BLE001 - a worker's edge: one request must not end the server
+            return self._failed(head, plan, error, started)
+        plan.metric.observe(200, perf_counter() - started)
+        return answer
+
+    async def _wait(self, call: Call, result: Awaitable[Any], started: float) -> bytes:
+        head = call.http.head
+        try:
+            found = await result
+            encoded = self._encode(call, found)
+            if not isinstance(encoded, Response):
+                raise TypeError(type(encoded))
+            plan = call.plan
+            plan.metric.observe(encoded.status, perf_counter() - started)
+            if len(encoded.body) >= _COMPRESS_FROM and "gzip" in head.headers.get("accept-encoding", ""):
+                return await self._compress(head, encoded)
+            return self._finish(head, encoded, compress=False)
+        except Exception as error:  # noqa: BLE001 - a worker's edge
+            return self._failed(head, call.plan, error, started)
+
+    def _plan(self, head: Head) -> Plan:
+        plan = self._pipeline.router.plan(head)
+        info = plan.info
+        if not info.is_resource:
+            scope = ""
+        elif info.name:
+            scope = "resource"
+        else:
+            scope = "namespace" if info.namespace else "cluster"
+        known = info.is_resource and plan.error is None
+        plan.metric = self._metrics.request(
+            info.verb if known else head.method, info.group if known else "", info.version if known else "",
+            info.resource if known else "", info.subresource if known else "", scope if known else "",
+        )  # fmt: skip
+        return plan
+
+    # -- encoding
+
+    def _encode_outcome(self, call: Call, result: Outcome) -> bytes:
+        plan = call.plan
+        entry = result.entry
+        if (
+            entry is not None
+            and plan.accepted is negotiate.PLAIN_JSON
+            and not plan.pretty
+            and not call.warnings
+            and not call.registry.converts
+        ):
+            return response.json_ok(entry.wire)
+        found = self._encode(call, result)
+        assert isinstance(found, Response)
+        return self._finish(call.http.head, found)
+
+    def _encode(self, call: Call, result: Any) -> Response | Stream:
+        plan = call.plan
+        if isinstance(result, Outcome):
+            found = encode.outcome(plan.registry, result, plan.accepted, pretty=plan.pretty, include=plan.include)
+        elif isinstance(result, ListResult):
+            found = encode.listing(
+                result.registry, result.listing, plan.accepted, pretty=plan.pretty, include=plan.include
+            )
+        elif isinstance(result, WatchRequest):
+            negotiate.check_stream(plan.accepted)
+            return watches.stream_for(result, plan.accepted, plan.include, call.headers)
+        else:
+            found = result
+            if not isinstance(found, Response):
+                stream: Stream = found
+                return stream
+        if call.warnings:
+            found.headers = [*found.headers, *encode.warning_headers(call.warnings)]
+        return found
+
+    def _finish(self, head: Head, answer: Response, *, compress: bool = True) -> bytes:
+        if compress and len(answer.body) >= _COMPRESS_FROM and "gzip" in head.headers.get("accept-encoding", ""):
+            import gzip  # noqa: PLC0415
+
+            answer.body = gzip.compress(answer.body, compresslevel=1)
+            answer.headers = [*answer.headers, (b"Content-Encoding", b"gzip"), (b"Vary", b"Accept-Encoding")]
+        return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)
+
+    async def _compress(self, head: Head, answer: Response) -> bytes:
+        """Compress in a thread: zlib releases the interpreter."""
+        import asyncio  # noqa: PLC0415
+        import gzip  # noqa: PLC0415
+
+        answer.body = await asyncio.to_thread(gzip.compress, answer.body, 1)
+        answer.headers = [*answer.headers, (b"Content-Encoding", b"gzip"), (b"Vary", b"Accept-Encoding")]
+        return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)
+
+    def _failed(self, head: Head, plan: Plan | None, error: Exception, started: float) -> bytes:
+        if isinstance(error, APIStatusError):
+            status = error
+        elif isinstance(error, RecursionError):
+            status = errors.BadRequest("exceeded max depth")
+        else:
+            log.exception("Request failed", method=head.method, path=head.path)
+            status = errors.internal(error)
+        if plan is not None and plan.metric is not None:
+            plan.metric.observe(status.code, perf_counter() - started)
+        accepted = negotiate.negotiate_or_json(head.headers.get("accept", ""))
+        answer = encode.status_error(status, accepted, pretty=plan is not None and plan.pretty)
+        return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)

@@ -1,0 +1,120 @@
+"""All registries of a server: every served resource with its strategy and store, and look-ups across them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampan.api import scheme
+from sampan.api.gvk import GroupResource
+from sampan.apiserver.registry.generic import Registry
+from sampan.apiserver.registry.strategies import strategy_for
+from sampan.apiserver.storage.resourcestore import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sampan.api.gvk import GroupVersionResource, ResourceInfo
+    from sampan.api.object import Object
+    from sampan.apiserver.admission.chain import AdmissionChain
+    from sampan.apiserver.registry.strategy import Environment
+    from sampan.apiserver.storage.resourcestore import ResourceStore
+    from sampan.apiserver.storage.store import Store
+
+VIRTUAL = frozenset(
+    {
+        GroupResource("", "bindings"), GroupResource("", "componentstatuses"),
+        GroupResource("authentication.k8s.io", "selfsubjectreviews"),
+        GroupResource("authentication.k8s.io", "tokenreviews"),
+        GroupResource("authorization.k8s.io", "localsubjectaccessreviews"),
+        GroupResource("authorization.k8s.io", "selfsubjectaccessreviews"),
+        GroupResource("authorization.k8s.io", "selfsubjectrulesreviews"),
+        GroupResource("authorization.k8s.io", "subjectaccessreviews"),
+    }
+)  # fmt: skip
+"""Resources that store nothing: they are answered by handlers of their own."""
+
+_SHARED = {GroupResource("events.k8s.io", "events"): GroupResource("", "events")}
+"""Resources that live in another's store."""
+
+_STORED_VERSIONS = {"autoscaling": "v2"}
+"""The version that objects are stored in, for groups that serve several; else the group's preferred one."""
+
+
+class Resources:
+    """Registries by (group, version, resource), made when first asked for: a server that starts loads nothing else."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._registries: dict[tuple[str, str, str], Registry] = {}
+        self._stores: dict[tuple[str, str], ResourceStore] = {}
+        self._environment: Environment | None = None
+        self._admission: AdmissionChain | None = None
+        self._open = False
+        self.infos: dict[tuple[str, str, str], ResourceInfo] = {
+            (info.group, info.version, info.resource): info for info in scheme.builtin()
+        }
+
+    def begin(self, environment: Environment, admission: AdmissionChain) -> None:
+        """Say what the strategies get; before the first registry is made."""
+        self._environment = environment
+        self._admission = admission
+
+    def get(self, key: tuple[str, str, str]) -> Registry | None:
+        """The registry of a resource, None when it is not served or stores nothing."""
+        found = self._registries.get(key)
+        if found is None:
+            info = self.infos.get(key)
+            if info is None or info.group_resource in VIRTUAL:
+                return None
+            found = self._registries[key] = self._make(info)
+            if self._open:
+                found.strategy.attach(found.environment)
+        return found
+
+    def open(self) -> None:
+        """The initial objects are there: strategies may now look at what is stored (allocators fill their pools)."""
+        self._open = True
+        for registry in list(self._registries.values()):
+            registry.strategy.attach(registry.environment)
+
+    def registry(self, gvr: GroupVersionResource) -> Registry | None:
+        return self.get((gvr.group, gvr.version, gvr.resource))
+
+    def preferred(self, group: str, resource: str) -> Registry | None:
+        """The registry of a resource in its group's preferred version."""
+        info = scheme.builtin().by_group_resource(GroupResource(group, resource))
+        return None if info is None else self.get((info.group, info.version, info.resource))
+
+    def _make(self, info: ResourceInfo) -> Registry:
+        assert self._environment is not None
+        assert self._admission is not None
+        strategy = strategy_for(info)
+        stored = _SHARED.get(info.group_resource, info.group_resource)
+        owns_store = stored == info.group_resource and info.version == _STORED_VERSIONS.get(info.group, info.version)
+        select = strategy.selectable_fields if owns_store and strategy.selectable else None
+        store = self._store.resource(stored.group, stored.resource, fields=select)
+        return Registry(info, strategy, store, self._admission, self._environment)
+
+    def store_of(self, group: str, resource: str) -> ResourceStore:
+        """The store of a resource, made with its strategy's selectable fields."""
+        found = self._stores.get((group, resource))
+        if found is None:
+            registry = self.preferred(group, resource)
+            found = registry.store if registry is not None else self._store.resource(group, resource)
+            self._stores[group, resource] = found
+        return found
+
+    def lookup(self, group: str, resource: str, namespace: str, name: str) -> Object | None:
+        """A current object as stored, shared; None when there is none."""
+        entry = self.store_of(group, resource).get(namespace, name)
+        return None if entry is None else entry.object
+
+    def objects(self, group: str, resource: str, namespace: str) -> Iterator[Object]:
+        """The current objects as stored, shared. namespace: "" for all."""
+        for entry in self.store_of(group, resource).list(Selection(namespace=namespace)).entries:
+            yield entry.object
+
+    def pods_of_node(self, node: str) -> Iterable[Object]:
+        """The pods bound to a node, by the watch cache's index."""
+        selection = Selection(fields=(("spec.nodeName", node),))
+        return (entry.object for entry in self.store_of("", "pods").list(selection).entries)

@@ -1,0 +1,170 @@
+"""Routes: which handler a request's path and method lead to, and the refusals of an unknown path or method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sampan.api.errors import APIStatusError, BadRequest, MethodNotAllowed, NotFound, UnsupportedMediaType
+from sampan.apiserver import negotiate, options, requestinfo
+from sampan.apiserver.handlers.plan import Plan, wants_pretty
+from sampan.apiserver.registry import metadata as meta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sampan.api.gvk import ResourceInfo
+    from sampan.apiserver.http.head import Head
+    from sampan.apiserver.registry.generic import Registry
+    from sampan.apiserver.requestinfo import RequestInfo
+
+_ITEM_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+_SUB_VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_CONNECT = frozenset({"exec", "attach", "portforward", "proxy", "log"})
+_PATCH_TYPES = frozenset(
+    {
+        "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
+        "application/apply-patch+yaml", "application/apply-patch+cbor",
+    }
+)  # fmt: skip
+
+Handler = "Callable[[Any], Any]"
+
+
+def not_found() -> NotFound:
+    """The answer to a path that leads nowhere."""
+    return NotFound("the server could not find the requested resource", details={})
+
+
+def method_not_allowed() -> MethodNotAllowed:
+    """The answer to a method that a path does not take."""
+    return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+class Router:
+    """Finds handlers.
+
+    verbs: handlers of the resources' own verbs. subresources: by (group, resource, subresource, verb), resource "*" for
+    any. virtual: of resources that store nothing (reviews), by (group, resource). connect: of connect subresources.
+    """
+
+    def __init__(
+        self,
+        registries: Mapping[tuple[str, str, str], Registry],
+        infos: Mapping[tuple[str, str, str], ResourceInfo],
+        *,
+        verbs: Mapping[str, Callable[[Any], Any]],
+        subresources: Mapping[tuple[str, str, str, str], Callable[[Any], Any]],
+        virtual: Mapping[tuple[str, str], Callable[[Any], Any]],
+        connect: Callable[[Any], Any],
+        other: Callable[[Plan, Head], Callable[[Any], Any] | None],
+    ) -> None:
+        self._registries = registries
+        self._infos = infos
+        self._verbs = verbs
+        self._subresources = subresources
+        self._virtual = virtual
+        self._connect = connect
+        self._other = other
+
+    def plan(self, head: Head) -> Plan:
+        """Work out what a request asks for; errors become the plan's."""
+        query = requestinfo.parse_query(head.query)
+        info = requestinfo.parse(head.method, head.path, query)
+        plan = Plan(info, query)
+        headers = head.headers
+        try:
+            if info.is_resource:
+                self._plan_resource(plan, head)
+            else:
+                plan.handler = self._other(plan, head)
+                if plan.handler is None:
+                    raise not_found()
+        except APIStatusError as error:
+            plan.error = error
+            plan.accepted = negotiate.negotiate_or_json(headers.get("accept", ""))
+        plan.pretty = wants_pretty(query, plan.accepted, headers.get("user-agent", ""))
+        return plan
+
+    def _plan_resource(self, plan: Plan, head: Head) -> None:
+        info = plan.info
+        key = (info.group, info.version, info.resource)
+        resource = self._infos.get(key)
+        if resource is None:
+            raise not_found()
+        plan.registry = self._registries.get(key)
+        if info.subresource:
+            self._plan_subresource(plan, resource, head)
+        else:
+            self._plan_main(plan, resource, head)
+        self._check_names(info)
+        lists = info.verb in ("list", "watch")
+        if info.subresource not in _CONNECT:
+            plan.accepted = negotiate.negotiate(head.headers.get("accept", ""), lists=lists)
+        if lists or info.verb == "deletecollection":
+            plan.list_options = options.list_options(plan.query, watch=info.verb == "watch")
+
+    @staticmethod
+    def _check_names(info: RequestInfo) -> None:
+        if info.has_name and (problems := meta.check_path_segment(info.name)):
+            raise BadRequest(f'Name parameter invalid: "{info.name}": {problems[0]}')
+
+    def _plan_main(self, plan: Plan, resource: ResourceInfo, head: Head) -> None:
+        info, verbs = plan.info, resource.verbs
+        self._check_scope(info, resource)
+        wanted = _ITEM_VERBS if info.has_name else _COLLECTION_VERBS
+        if not any(verb in verbs for verb in wanted.values()):
+            raise not_found()
+        if info.old_watch:
+            if "watch" not in verbs:
+                raise not_found()
+            if head.method != "GET":
+                raise method_not_allowed()
+        elif wanted.get(head.method, "") not in verbs:
+            raise method_not_allowed()
+        if resource.namespaced and not info.has_namespace and head.method != "GET":
+            raise method_not_allowed()
+        if info.verb == "patch":
+            _check_patch_type(head)
+        if plan.registry is None:
+            plan.handler = self._virtual.get((info.group, info.resource))
+            if plan.handler is None:
+                raise not_found()
+        else:
+            plan.handler = self._verbs[info.verb]
+
+    @staticmethod
+    def _check_scope(info: RequestInfo, resource: ResourceInfo) -> None:
+        if resource.namespaced:
+            if info.has_name and not info.has_namespace:
+                raise not_found()
+        elif info.has_namespace:
+            raise not_found()
+
+    def _plan_subresource(self, plan: Plan, resource: ResourceInfo, head: Head) -> None:
+        info = plan.info
+        found = resource.subresources.get(info.subresource)
+        if found is None or (info.tail and info.subresource != "proxy"):
+            raise not_found()
+        self._check_scope(info, resource)
+        if not info.has_name:
+            raise not_found()
+        verb = _SUB_VERBS.get(head.method, "")
+        if verb not in found.verbs:
+            raise method_not_allowed()
+        if info.subresource in _CONNECT:
+            plan.handler = self._connect
+            return
+        if verb == "patch":
+            _check_patch_type(head)
+        handlers = self._subresources
+        handler = handlers.get((info.group, info.resource, info.subresource, verb))
+        plan.handler = handler or handlers.get(("*", "*", info.subresource, verb)) or handlers.get(("*", "*", "*", verb))
+        if plan.handler is None:
+            raise method_not_allowed()
+
+
+def _check_patch_type(head: Head) -> None:
+    media = head.headers.get("content-type", "").partition(";")[0].strip()
+    if media not in _PATCH_TYPES:
+        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
