@@ -148,6 +148,8 @@ class TypeCompiler:
         )
         if map_type == "atomic":
             extra["atomic"] = True
+        elif map_type == "granular":
+            extra["granular"] = True
         if strategy := found.get("x-kubernetes-patch-strategy"):
             extra["patch"] = strategy
         if merge_key := found.get("x-kubernetes-patch-merge-key"):

@@ -130,6 +130,7 @@ def _field(name: str, expression: str, flags: int, extra: dict[str, object] | No
         list_type=found.get("list", "atomic"),  # type: ignore[arg-type]
         list_map_keys=tuple(found.get("keys", ())),  # type: ignore[arg-type]
         atomic=bool(found.get("atomic")),
+        granular=bool(found.get("granular")),
         patch_strategies=tuple(filter(None, str(found.get("patch", "")).split(","))),
         patch_merge_key=str(found.get("mergeKey", "")),
         default=found.get("default"),

@@ -97,6 +97,8 @@ class TypeInfo:
 class FieldInfo:
     """One field of a struct.
 
+    granular: the field's map or struct is divided although its type is atomic.
+
     omitempty: an empty value is left out of the wire form; otherwise the field is always there (null for a nil pointer,
     list or map). omitzero: also a zero struct is left out. pointer: absent and zero differ. list_type: of a list field;
     Kubernetes' default is "atomic". list_map_keys: key fields of a map list. atomic: the field's map or struct has one
@@ -109,6 +111,7 @@ class FieldInfo:
         "atomic",
         "default",
         "feature_gate",
+        "granular",
         "list_map_keys",
         "list_type",
         "name",
@@ -133,6 +136,7 @@ class FieldInfo:
         list_type: ListType = "atomic",
         list_map_keys: tuple[str, ...] = (),
         atomic: bool = False,
+        granular: bool = False,
         patch_strategies: tuple[str, ...] = (),
         patch_merge_key: str = "",
         default: Any = None,
@@ -147,6 +151,7 @@ class FieldInfo:
         self.list_type: ListType = list_type
         self.list_map_keys = list_map_keys
         self.atomic = atomic
+        self.granular = granular
         self.patch_strategies = patch_strategies
         self.patch_merge_key = patch_merge_key
         self.default = default
