@@ -15,6 +15,20 @@ _HERE = "sampan.apiserver.registry"
 STRATEGIES: dict[tuple[str, str], str] = {
     ("", "pods"): "core.pod:PodStrategy",
     ("", "services"): "core.service:ServiceStrategy",
+    ("", "configmaps"): "core.configuration:ConfigMapStrategy",
+    ("", "secrets"): "core.configuration:SecretStrategy",
+    ("", "namespaces"): "core.cluster:NamespaceStrategy",
+    ("", "nodes"): "core.cluster:NodeStrategy",
+    ("", "serviceaccounts"): "core.cluster:ServiceAccountStrategy",
+    ("", "events"): "core.events:EventStrategy",
+    ("events.k8s.io", "events"): "core.events:NewEventStrategy",
+    ("", "endpoints"): "core.endpoints:EndpointsStrategy",
+    ("", "replicationcontrollers"): "core.replication:ReplicationControllerStrategy",
+    ("", "podtemplates"): "core.replication:PodTemplateStrategy",
+    ("", "persistentvolumes"): "core.persistence:PersistentVolumeStrategy",
+    ("", "persistentvolumeclaims"): "core.persistence:PersistentVolumeClaimStrategy",
+    ("", "limitranges"): "core.quota:LimitRangeStrategy",
+    ("", "resourcequotas"): "core.quota:ResourceQuotaStrategy",
 }
 """(group, resource) -> module below this package, and class."""
 
