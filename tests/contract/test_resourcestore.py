@@ -18,11 +18,18 @@ from sampan.apiserver.storage.interface import (
     RevisionConflictError,
 )
 from sampan.apiserver.storage.resourcestore import Selection
+from sampan.apiserver.storage.sqlite import SQLiteBackend
+from sampan.apiserver.storage.store import Store
 from sampan.base.clock import FakeClock
 
 
 def pod(name, *, namespace="ns", node="", labels=None, **more):
-    metadata = {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    metadata = {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"uid-of-{name}",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
     if labels:
         metadata["labels"] = labels
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": node, **more}}
@@ -243,7 +250,9 @@ class TestLists:
         every = range(count)
         web = pods.list(Selection(labels=(("app", "web"),)))
         assert names(web) == [f"p{n:03}" for n in every if n % 2]
-        assert names(pods.list(Selection(fields=(("spec.nodeName", "n1"),)))) == [f"p{n:03}" for n in every if n % 3 == 1]
+        assert names(pods.list(Selection(fields=(("spec.nodeName", "n1"),)))) == [
+            f"p{n:03}" for n in every if n % 3 == 1
+        ]
         both = Selection(labels=(("app", "db"),), fields=(("spec.nodeName", "n0"),))
         assert names(pods.list(both)) == [f"p{n:03}" for n in every if n % 2 == 0 and n % 3 == 0]
         assert names(pods.list(Selection(name="p003"))) == ["p003"]
@@ -587,9 +596,6 @@ class TestWatches:
 
 class TestRestart:
     async def test_a_new_process_finds_everything_and_no_history(self, tmp_path):
-        from sampan.apiserver.storage.sqlite import SQLiteBackend
-        from sampan.apiserver.storage.store import Store
-
         clock = FakeClock()
         first = Store(SQLiteBackend(tmp_path / "s.db", clock), clock)
         await first.start()
