@@ -90,10 +90,16 @@ def parse(data: bytes, *, yaml: bool = False) -> Parsed:
 
 
 def duplicates(parsed: Parsed) -> list[str]:
-    """List duplicate fields of a document without a type, such as a merge patch: ``duplicate field "data.k"``."""
+    """List duplicate fields of a document without a type, such as a merge patch: ``duplicate field "data.k"``.
+
+    Raises MalformedError for a document nested too deeply.
+    """
     if parsed.text is None:
         return parsed.strict
-    return untyped_duplicates(gojson.loads_pairs(parsed.text))
+    try:
+        return untyped_duplicates(gojson.loads_pairs(parsed.text))
+    except RecursionError:
+        raise MalformedError("exceeded max depth") from None
 
 
 def decode_parsed(info: TypeInfo, parsed: Parsed) -> Decoded:
@@ -101,11 +107,15 @@ def decode_parsed(info: TypeInfo, parsed: Parsed) -> Decoded:
     if parsed.text is None:
         decoded = decode_as(info, parsed.value)
         return Decoded(object=decoded.object, strict=parsed.strict + decoded.strict) if parsed.strict else decoded
-    pairs = gojson.loads_pairs(parsed.text)
-    diagnosis = diagnose(info, pairs)
+    try:
+        pairs = gojson.loads_pairs(parsed.text)
+        diagnosis = diagnose(info, pairs)
+        merged = merge_duplicates(info, pairs)
+    except RecursionError:
+        raise DecodeError("exceeded max depth") from None
     if diagnosis.error:
         raise DecodeError(diagnosis.error)
-    decoded = decode_as(info, merge_duplicates(info, pairs))
+    decoded = decode_as(info, merged)
     return Decoded(object=decoded.object, strict=list(diagnosis.strict))
 
 

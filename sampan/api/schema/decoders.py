@@ -27,6 +27,8 @@ constant; add a freshly decoded zero; report an unknown field."""
 
 _MAX_SHAPES = 256
 """Plans kept per struct; a client that makes up shapes must not make up memory."""
+_MAX_UNKNOWN = 8
+"""Unknown fields in a plan that is kept, for the same reason."""
 
 _OMITTED_WHEN_FALSY = frozenset({"string", "bool", "int32", "int64", "float64", "bytes", "list", "map"})
 
@@ -70,9 +72,11 @@ def _struct(info: TypeInfo) -> Decode:  # noqa: C901  see its inner function
         shape = tuple(source)
         plan = plans.get(shape)
         if plan is None:
-            if len(plans) >= _MAX_SHAPES:
-                plans.clear()
-            plan = plans[shape] = _plan(info, source)
+            plan = _plan(info, source)
+            if len(plan) <= len(info.fields) + _MAX_UNKNOWN:
+                if len(plans) >= _MAX_SHAPES:
+                    plans.clear()
+                plans[shape] = plan
         out = {}
         for action, key, argument in plan:
             if action == 0:

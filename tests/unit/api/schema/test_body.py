@@ -184,3 +184,15 @@ def test_duplicates_of_untyped_documents():
     parsed = schema.parse(b'{"data":{"k":"1","k":"2"},"l":[{"a":1,"a":2}]}')
     assert schema.duplicates(parsed) == ['duplicate field "data.k"', 'duplicate field "l[0].a"']
     assert schema.duplicates(schema.parse(b'{"a":1}')) == []
+
+
+def test_made_up_shapes_are_not_remembered():
+    for size in (5, 50):
+        body = json.dumps({f"x{number}": 1 for number in range(size)}).encode()
+        for _ in range(2):
+            assert len(schema.decode_body(body, CONFIG_MAP).strict) == size
+
+
+def test_deep_untyped_documents_are_refused():
+    with pytest.raises(schema.MalformedError, match="exceeded max depth"):
+        schema.parse(b'{"a":1,"a":' * 2000 + b"1" + b"}" * 2000)
