@@ -22,6 +22,16 @@ _TABLE: dict[str, tuple[str, str]] = {
     "endpointslice-controller": ("endpointslice", "new"),
     "namespace-controller": ("namespace", "new"),
     "garbage-collector-controller": ("garbagecollector", "new"),
+    "pod-garbage-collector-controller": ("podgc", "new"),
+    "node-ipam-controller": ("nodeipam", "new"),
+    "node-lifecycle-controller": ("nodelifecycle", "new"),
+    "taint-eviction-controller": ("tainteviction", "new"),
+    "service-lb-controller": ("servicelb", "new"),
+    "certificatesigningrequest-approving-controller": ("csr", "new_approver"),
+    "certificatesigningrequest-signing-controller": ("csr", "new_signer"),
+    "certificatesigningrequest-cleaner-controller": ("csr", "new_cleaner"),
+    "token-cleaner-controller": ("tokencleaner", "new"),
+    "clusterrole-aggregation-controller": ("clusterroleaggregation", "new"),
 }
 """Name to module and factory, in the order of their start: a fresh cluster waits for its ServiceAccounts first."""
 
