@@ -1,0 +1,85 @@
+"""``GET pods/<name>/log``: a container's log, passed through from the kubelet as it comes.
+
+Source: pkg/registry/core/pod/strategy.go (LogLocation), validation.ValidatePodLogOptions, generic/rest/response_checker.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from sampan.api import errors, times
+from sampan.api.field import Path, forbidden, invalid
+from sampan.apiserver.proxy.locate import container_of, node_of, pod_of
+
+if TYPE_CHECKING:
+    from sampan.api.field import FieldError
+    from sampan.apiserver.http.upgrade import ConnectTarget, Exchange
+    from sampan.apiserver.proxy.kubelets import Kubelets
+
+_PLAIN = [(b"Content-Type", b"text/plain")]
+_PASSED = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream")
+_CHUNK_LIMIT = 1 << 20
+
+
+class LogHandler:
+    """Handles pods/log."""
+
+    def __init__(self, kubelets: Kubelets) -> None:
+        self._kubelets = kubelets
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer with the log. Raises APIStatusError before the answer has begun."""
+        target = exchange.target
+        pod = pod_of(exchange)
+        query = _options(target)
+        container = container_of(pod, target.value("container"))
+        node_name = pod["spec"].get("nodeName")
+        if not node_name:
+            # Not scheduled: no log, which is no error.
+            exchange.respond(200, _PLAIN, b"")
+            return
+        client = self._kubelets.client(node_of(exchange, node_name))
+        path = f"/containerLogs/{quote(target.namespace)}/{quote(target.name)}/{quote(container)}"
+        try:
+            async with client.stream("GET", path, query=query) as answer:
+                if answer.status != 200:
+                    raise _kubelet_error(answer.status, (await answer.read()).decode("utf-8", "replace").strip())
+                exchange.start(200, _PLAIN)
+                async for chunk in answer.chunks():
+                    await exchange.write(chunk)
+                exchange.finish()
+        except OSError as error:
+            raise errors.internal(f'Get "https://{client.host}:{client.port}{path}": {error}') from error
+
+
+def _kubelet_error(status: int, text: str) -> errors.APIStatusError:
+    if status == 400:
+        return errors.BadRequest(text)
+    if status == 404:
+        return errors.NotFound(f"the server could not find the requested resource ({text})" if text else "not found")
+    if status == 500:
+        return errors.internal(text)
+    return errors.APIStatusError(text, code=status)
+
+
+def _options(target: ConnectTarget) -> list[tuple[str, str]]:
+    """Check and pass on PodLogOptions. Raises Invalid."""
+    found: list[FieldError] = []
+    query = [(name, target.value(name)) for name in _PASSED if target.value(name)]
+    for name, least in (("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)):
+        text = target.value(name)
+        if text and (not text.lstrip("-").isdigit() or int(text) < least):
+            value = int(text) if text.lstrip("-").isdigit() else text
+            detail = "must be greater than 0" if least else "must be greater than or equal to 0"
+            found.append(invalid(Path(name), value, detail))
+    if target.value("sinceSeconds") and target.value("sinceTime"):
+        found.append(forbidden(Path(""), "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    if since := target.value("sinceTime"):
+        try:
+            times.parse(since)
+        except ValueError as error:
+            raise errors.BadRequest(str(error)) from error
+    if found:
+        raise errors.invalid("", "PodLogOptions", target.name, found)
+    return query
