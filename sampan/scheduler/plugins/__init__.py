@@ -1,0 +1,1 @@
+"""The scheduler's in-tree plugins, one a module, and the default profile."""

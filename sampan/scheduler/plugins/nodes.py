@@ -1,0 +1,186 @@
+"""NodeName, NodeUnschedulable, TaintToleration, NodeAffinity: what depends on the node's own fields alone.
+
+Each is a rule over (pod's part, node), so `NodeTable.static` keeps its results for all pods with the same part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sampan.scheduler.interface import MAX_NODE_SCORE, SKIP, SUCCESS, Code, EventKind, Status
+from sampan.scheduler.nodematch import NodeMatcher, preferred_terms, tolerates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sampan.api.object import Object
+    from sampan.scheduler.interface import ClusterEvent, CycleState, Integers, Mask
+    from sampan.scheduler.nodeinfo import NodeInfo
+    from sampan.scheduler.nodetable import NodeTable
+    from sampan.scheduler.podinfo import PodInfo
+
+    Events = Mapping[EventKind, Callable[[PodInfo, ClusterEvent], bool] | None]
+
+_UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+_REPELLING = ("NoSchedule", "NoExecute")
+
+
+class NodeName:
+    """A pod that names its node runs nowhere else."""
+
+    name = "NodeName"
+
+    def __init__(self) -> None:
+        self.events: Events = {EventKind.NODE_ADD: self._hint}
+
+    @staticmethod
+    def _hint(pod: PodInfo, event: ClusterEvent) -> bool:
+        return event.node is not None and event.node.name == pod.node_name
+
+    def pre_filter(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Status:
+        del state, nodes
+        return SUCCESS if pod.node_name else SKIP
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo, nodes: NodeTable) -> Status:
+        del state, nodes
+        if pod.node_name == node.name:
+            return SUCCESS
+        return Status(Code.UNRESOLVABLE, ("node(s) didn't match the requested node name",), self.name)
+
+    def filter_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Mask:
+        del state
+        mask = np.zeros(nodes.rows, dtype=np.bool_)
+        info = nodes.nodes.get(pod.node_name)
+        if info is not None:
+            mask[info.row] = True
+        return mask
+
+
+class NodeUnschedulable:
+    """Cordoned nodes take no pods but those that tolerate it."""
+
+    name = "NodeUnschedulable"
+
+    def __init__(self) -> None:
+        self.events: Events = {EventKind.NODE_ADD: self._hint, EventKind.NODE_TAINT: self._hint}
+
+    def _hint(self, pod: PodInfo, event: ClusterEvent) -> bool:
+        return event.node is not None and (not event.node.unschedulable or _tolerates_cordon(pod))
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo, nodes: NodeTable) -> Status:
+        del state, nodes
+        if not node.unschedulable or _tolerates_cordon(pod):
+            return SUCCESS
+        return Status(Code.UNRESOLVABLE, ("node(s) were unschedulable",), self.name)
+
+    def filter_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Mask:
+        del state
+        return np.ones(nodes.rows, dtype=np.bool_) if _tolerates_cordon(pod) else ~nodes.unschedulable
+
+
+class TaintToleration:
+    """Taints keep pods away that do not tolerate them; of the soft kind, the fewer the better."""
+
+    name = "TaintToleration"
+
+    def __init__(self) -> None:
+        self.events: Events = {EventKind.NODE_ADD: self._hint, EventKind.NODE_TAINT: self._hint}
+
+    def _hint(self, pod: PodInfo, event: ClusterEvent) -> bool:
+        return event.node is not None and not repels(event.node, pod.tolerations)
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo, nodes: NodeTable) -> Status:
+        del state, nodes
+        if not repels(node, pod.tolerations):
+            return SUCCESS
+        return Status(Code.UNRESOLVABLE, ("node(s) had untolerated taint(s)",), self.name)
+
+    def filter_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Mask:
+        del state
+        column = nodes.static(("repels", pod.taint_rules), lambda node: repels(node, pod.tolerations))
+        mask: Mask = column == 0
+        return mask
+
+    def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
+        del state
+        soft = [one for one in pod.tolerations if one.get("effect") in (None, "", "PreferNoSchedule")]
+        column = nodes.static(("soft taints", pod.taint_rules), lambda node: _count_soft(node, soft))[rows]
+        return normalize(column, reverse=True)
+
+
+class NodeAffinity:
+    """nodeSelector and node affinity: required terms filter, preferred ones score."""
+
+    name = "NodeAffinity"
+
+    def __init__(self) -> None:
+        self.events: Events = {EventKind.NODE_ADD: self._hint, EventKind.NODE_LABEL: self._hint}
+
+    def _hint(self, pod: PodInfo, event: ClusterEvent) -> bool:
+        return event.node is not None and NodeMatcher(pod.object["spec"]).matches(event.node)
+
+    def pre_filter(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Status:
+        del nodes
+        matcher = NodeMatcher(pod.object["spec"])
+        if matcher.is_everything:
+            return SKIP
+        state[self.name] = matcher
+        return SUCCESS
+
+    def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo, nodes: NodeTable) -> Status:
+        del pod, nodes
+        if state[self.name].matches(node):
+            return SUCCESS
+        return Status(Code.UNRESOLVABLE, ("node(s) didn't match Pod's node affinity/selector",), self.name)
+
+    def filter_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Mask:
+        matcher = state[self.name]
+        column = nodes.static(("node affinity", pod.node_rules), lambda node: int(matcher.matches(node)))
+        mask: Mask = column != 0
+        return mask
+
+    def pre_score(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Status:
+        del state, nodes, rows
+        return SUCCESS if (pod.affinity.get("nodeAffinity") or {}).get(_PREFERRED) else SKIP
+
+    def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
+        del state
+        terms = preferred_terms(pod.affinity["nodeAffinity"].get(_PREFERRED) or ())
+        column = nodes.static(
+            ("preferred nodes", pod.node_rules),
+            lambda node: sum(weight for weight, matcher in terms if matcher.matches(node)),
+        )
+        return normalize(column[rows])
+
+
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def normalize(scores: Integers, *, reverse: bool = False) -> Integers:
+    """Scale scores so that the highest becomes `MAX_NODE_SCORE`; reverse: so that the lowest is best."""
+    highest = int(scores.max(initial=0))
+    if highest == 0:
+        return np.full(len(scores), MAX_NODE_SCORE if reverse else 0, dtype=np.int64)
+    scaled = scores * MAX_NODE_SCORE // highest
+    return MAX_NODE_SCORE - scaled if reverse else scaled
+
+
+def _tolerates_cordon(pod: PodInfo) -> bool:
+    return any(tolerates(one, _UNSCHEDULABLE_TAINT) for one in pod.tolerations)
+
+
+def repels(node: NodeInfo, tolerations: list[Object]) -> bool:
+    """Tell whether a taint of a node keeps a pod with these tolerations away."""
+    return any(
+        taint.get("effect") in _REPELLING and not any(tolerates(one, taint) for one in tolerations)
+        for taint in node.taints
+    )
+
+
+def _count_soft(node: NodeInfo, tolerations: list[Object]) -> int:
+    return sum(
+        taint.get("effect") == "PreferNoSchedule" and not any(tolerates(one, taint) for one in tolerations)
+        for taint in node.taints
+    )

@@ -1,0 +1,57 @@
+"""The default profile: Kubernetes' default plugins, in its order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sampan.scheduler.framework import Framework
+from sampan.scheduler.plugins.defaultbinder import DefaultBinder
+from sampan.scheduler.plugins.images import ImageLocality
+from sampan.scheduler.plugins.interpodaffinity import InterPodAffinity
+from sampan.scheduler.plugins.nodes import NodeAffinity, NodeName, NodeUnschedulable, TaintToleration
+from sampan.scheduler.plugins.ports import NodePorts
+from sampan.scheduler.plugins.preemption import DefaultPreemption
+from sampan.scheduler.plugins.queuesort import PrioritySort, SchedulingGates
+from sampan.scheduler.plugins.resources import NodeResourcesBalancedAllocation, NodeResourcesFit
+from sampan.scheduler.plugins.topologyspread import PodTopologySpread
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterable
+
+    from sampan.api.object import Object
+    from sampan.client.client import Client
+    from sampan.scheduler.options import SchedulerOptions
+
+
+def default_framework(
+    options: SchedulerOptions,
+    client: Client,
+    budgets: Callable[[str], Iterable[Object]],
+    *,
+    chance: random.Random | None = None,
+) -> Framework:
+    """Build the default profile. budgets: the PodDisruptionBudgets of a namespace. chance: for ties."""
+    preemption = DefaultPreemption(budgets, chance=chance)
+    framework = Framework(
+        [
+            SchedulingGates(),
+            PrioritySort(),
+            NodeUnschedulable(),
+            NodeName(),
+            TaintToleration(),
+            NodeAffinity(),
+            NodePorts(),
+            NodeResourcesFit(),
+            PodTopologySpread(),
+            InterPodAffinity(),
+            preemption,
+            NodeResourcesBalancedAllocation(),
+            ImageLocality(),
+            DefaultBinder(client),
+        ],
+        options.weights,
+        chance=chance,
+    )
+    preemption.framework = framework
+    return framework
