@@ -151,6 +151,7 @@ class HTTPService:
         entry = result.entry
         if (
             entry is not None
+            and result.status == 200
             and plan.accepted is negotiate.PLAIN_JSON
             and not plan.pretty
             and not call.warnings
@@ -171,7 +172,7 @@ class HTTPService:
             )
         elif isinstance(result, WatchRequest):
             negotiate.check_stream(plan.accepted)
-            return watches.stream_for(result, plan.accepted, plan.include, call.headers)
+            return watches.stream_for(result, plan.accepted, plan.include, call)
         else:
             found = result
             if not isinstance(found, Response):

@@ -28,6 +28,12 @@ _PATCH_TYPES = frozenset(
     }
 )  # fmt: skip
 
+_DEPRECATED = {
+    ("", "v1", "componentstatuses"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("", "v1", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
+"""Warnings of deprecated APIs."""
+
 Handler = "Callable[[Any], Any]"
 
 
@@ -93,6 +99,7 @@ class Router:
         if resource is None:
             raise not_found()
         plan.registry = self._registries.get(key)
+        plan.warning = _DEPRECATED.get(key, "")
         if info.subresource:
             self._plan_subresource(plan, resource, head)
         else:

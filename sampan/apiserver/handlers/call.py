@@ -29,7 +29,7 @@ class Call:
         self.body = body
         self.headers = headers
         self.content_type = headers.get("content-type", "")
-        self.warnings: list[str] = []
+        self.warnings: list[str] = [plan.warning] if plan.warning else []
 
     @property
     def info(self) -> RequestInfo:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 class Plan:
     """See the module. handler: called with a `Call` when the request may proceed. error: raised instead. metric: the
-    request's counters. granted_to, granted_at: the user whom RBAC let do this, and RBAC's generation then."""
+    request's counters. warning: of a deprecated API, "" for none. granted_to, granted_at: the user whom RBAC let do this, and RBAC's generation then."""
 
     __slots__ = (
         "accepted", "attributes", "error", "granted_at", "granted_to", "handler", "include", "info", "list_options",
-        "metric", "pretty", "query", "registry", "selection", "token",
+        "metric", "pretty", "query", "registry", "selection", "warning",
     )  # fmt: skip
 
     def __init__(self, info: RequestInfo, query: Query) -> None:
@@ -43,7 +43,7 @@ class Plan:
         self.include = first(query, "includeObject")
         self.list_options: ListOptions | None = None
         self.selection: Selection | None = None
-        self.token: str | None = None
+        self.warning = ""
         self.attributes: Attributes | None = None
         self.granted_to: User | None = None
         self.granted_at = -1

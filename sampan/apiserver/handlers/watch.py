@@ -21,7 +21,7 @@ from sampan.apiserver.storage.interface import StorageError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sampan.api.errors import APIStatusError
     from sampan.api.object import Object
@@ -86,8 +86,12 @@ def bookmark(registry: Registry, revision: int, *, initial_end: bool = False) ->
 class WatchStream:
     """A watch over HTTP; see the module."""
 
-    def __init__(self, request: WatchRequest, accepted: negotiate.Accepted, include: str | None) -> None:
+    def __init__(
+        self, request: WatchRequest, accepted: negotiate.Accepted, include: str | None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:  # fmt: skip
         self._request = request
+        self._headers = headers
         self._accepted = accepted
         self._include = include
         self._plain = accepted.media == negotiate.JSON and not accepted.transform and not request.registry.converts
@@ -208,7 +212,7 @@ class WatchStream:
     def _start_answer(self) -> None:
         media = self._accepted.media
         content_type = media if media == negotiate.JSON else f"{media};stream=watch"
-        self.connection.start_chunked(200, [response.NO_CACHE, (b"Content-Type", content_type.encode())])
+        self.connection.start_chunked(200, [response.NO_CACHE, (b"Content-Type", content_type.encode()), *self._headers])
 
     def _write(self, data: bytes) -> None:
         connection = self.connection
@@ -308,9 +312,10 @@ class WebSocketWatchStream(WatchStream):
 
 
 def stream_for(
-    request: WatchRequest, accepted: negotiate.Accepted, include: str | None, headers: dict[str, str]
+    request: WatchRequest, accepted: negotiate.Accepted, include: str | None, call: Call
 ) -> WatchStream:
     """The stream that a client has asked for."""
+    headers = call.headers
     key = headers.get("sec-websocket-key")
     if headers.get("upgrade", "").lower() == "websocket" and key:
         from wsproto.utilities import generate_accept_token  # noqa: PLC0415
@@ -318,7 +323,7 @@ def stream_for(
         token = generate_accept_token(key.encode())
         binary = accepted.media == negotiate.PROTOBUF
         return WebSocketWatchStream(request, accepted, include, token, binary=binary)
-    return WatchStream(request, accepted, include)
+    return WatchStream(request, accepted, include, encode.warning_headers(call.warnings))
 
 
 WatchHandler = "Callable[[Call], WatchRequest]"

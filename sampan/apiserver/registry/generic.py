@@ -76,8 +76,11 @@ class Registry:
         self.api_version = info.gvk.api_version
         self.clock = environment.clock
         self.converts = type(strategy).from_stored is not Strategy.from_stored
+        self.has_versions = type(strategy).to_stored is not Strategy.to_stored
         self.item_prefix = b'{"kind":"%b","apiVersion":"%b",' % (info.kind.encode(), self.api_version.encode())
         """What every stored object's JSON begins with; items of lists are sent without it."""
+        self.other_version: Callable[[str], Registry | None] | None = None
+        """Finds the registry of the same resource in another version; set where there are several."""
         self._rule = meta.name_rule(strategy.name_kind)
         self._type: schema.TypeInfo | None = None
         self._generation: bool | None = None
@@ -119,6 +122,19 @@ class Registry:
         found["kind"], found["apiVersion"] = self.gvk.kind, self.api_version
         self.strategy.default(found)
         return found
+
+    def convert_for_ownership(self, obj: Object, api_version: str) -> tuple[schema.TypeInfo, Object] | None:
+        """An object of this version in another one that managedFields name; None for versions that are not served."""
+        if api_version == self.api_version:
+            return self.type, obj
+        copy = orjson.loads(orjson.dumps(obj))
+        stored = self.strategy.to_stored(copy)
+        if stored.get("apiVersion") != api_version:
+            other = self.other_version(api_version) if self.other_version is not None else None
+            if other is None:
+                return None
+            stored = other.strategy.from_stored(stored)
+        return schema.type_of(GroupVersionKind.parse(api_version, self.info.kind)), stored
 
     # -- reading
 
@@ -393,6 +409,13 @@ class Registry:
         entry = await self.store.update(current, self._to_store(new), ttl=self.strategy.ttl)
         return Outcome(entry=entry)
 
+    async def overwrite(self, write: Write, current: Entry, new: Object) -> Outcome:
+        """Store a changed object as it is: for system subresources (binding, eviction) that strategies do not judge.
+
+        Raises RevisionConflictError and KeyNotFoundError for the caller to try again.
+        """
+        return await self._store_changed(write, current, new, self.view(current))
+
     # -- shared
 
     def context(self, write: Write) -> WriteContext:
@@ -419,7 +442,7 @@ class Registry:
         )  # fmt: skip
 
     def arranged(self, obj: Object) -> Object:
-        """The object with its fields in the order clients are used to."""
+        """The object with its fields in the order clients are used to; the store does that for stored ones."""
         metadata = obj["metadata"]
         ordered = {key: metadata[key] for key in _META_ORDER if key in metadata}
         if len(ordered) < len(metadata):
@@ -429,11 +452,7 @@ class Registry:
         return result
 
     def _to_store(self, obj: Object) -> Object:
-        if not self.converts:
-            return self.arranged(obj)
-        converted = self.strategy.to_stored(obj)
-        kind, api_version = converted["kind"], converted["apiVersion"]
-        return {**self.arranged(converted), "kind": kind, "apiVersion": api_version}
+        return self.strategy.to_stored(obj) if self.has_versions else obj
 
     def storage_form(self, obj: Object) -> Object:
         """What the store takes; public for deletion."""

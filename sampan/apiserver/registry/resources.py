@@ -93,7 +93,11 @@ class Resources:
         owns_store = stored == info.group_resource and info.version == _STORED_VERSIONS.get(info.group, info.version)
         select = strategy.selectable_fields if owns_store and strategy.selectable else None
         store = self._store.resource(stored.group, stored.resource, fields=select)
-        return Registry(info, strategy, store, self._admission, self._environment)
+        registry = Registry(info, strategy, store, self._admission, self._environment)
+        registry.other_version = lambda api_version: self.get(
+            (*_group_and_version(api_version), info.resource)
+        )
+        return registry
 
     def store_of(self, group: str, resource: str) -> ResourceStore:
         """The store of a resource, made with its strategy's selectable fields."""
@@ -118,3 +122,8 @@ class Resources:
         """The pods bound to a node, by the watch cache's index."""
         selection = Selection(fields=(("spec.nodeName", node),))
         return (entry.object for entry in self.store_of("", "pods").list(selection).entries)
+
+
+def _group_and_version(api_version: str) -> tuple[str, str]:
+    group, _, version = api_version.rpartition("/")
+    return group, version

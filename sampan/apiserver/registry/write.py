@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True, kw_only=True)
 class Write:
     """A request to change something. manager: for managedFields. options: as admission sees them. warnings: collected
-    for the answer."""
+    for the answer. owned_as: the subresource that managedFields name when it is not the one that the strategy sees.
+    """
 
     user: User
     namespace: str
@@ -30,6 +31,12 @@ class Write:
     manager: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    owned_as: str | None = None
+
+    @property
+    def recorded_as(self) -> str:
+        """The subresource as managedFields name it."""
+        return self.subresource if self.owned_as is None else self.owned_as
 
     def context(self, clock: Clock, features: Mapping[str, bool], lookup: Getter) -> WriteContext:
         """What strategies see of it."""
