@@ -55,9 +55,7 @@ class Wanted:
 
 def client_certificate(node_name: str) -> Wanted:
     """The identity of a node: ``system:node:<name>`` in ``system:nodes``."""
-    return Wanted(
-        name=CLIENT, signer=_CLIENT_SIGNER, usages=("digital signature", "client auth"), node_name=node_name
-    )
+    return Wanted(name=CLIENT, signer=_CLIENT_SIGNER, usages=("digital signature", "client auth"), node_name=node_name)
 
 
 def server_certificate(node_name: str, addresses: Sequence[str]) -> Wanted:

@@ -115,9 +115,8 @@ def _config(options: ContainerdOptions, hosts: Path) -> dict[str, Any]:
         "root": str(options.directory / "root"),
         "state": str(options.state / "state"),
         "oom_score": 0,
-        "disabled_plugins": [
-            f"io.containerd.snapshotter.v1.{name}" for name in ("aufs", "btrfs", "devmapper", "zfs")
-        ] + ["io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"],
+        "disabled_plugins": [f"io.containerd.snapshotter.v1.{name}" for name in ("aufs", "btrfs", "devmapper", "zfs")]
+        + ["io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"],
         "grpc": {"address": str(options.socket)},
         "ttrpc": {"address": f"{options.socket}.ttrpc"},
         "debug": {"address": "", "level": "warn"},

@@ -134,9 +134,7 @@ class ContainerBuilder:
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             resources=container_resources(pod, container, qos_class(pod), self.machine_memory),
-            security=security.container_security(
-                pod, container, image, seccomp_root=seccomp_root, target_id=target_id
-            ),
+            security=security.container_security(pod, container, image, seccomp_root=seccomp_root, target_id=target_id),
         )
 
     def termination_file(self, pod: Object, container: str, attempt: int) -> Path:
@@ -153,9 +151,7 @@ class ContainerBuilder:
             path.chmod(0o644)
         return path
 
-    def _mounts(
-        self, pod: Object, container: Object, values: Mapping[str, str], ips: Sequence[str]
-    ) -> list[Mount]:
+    def _mounts(self, pod: Object, container: Object, values: Mapping[str, str], ips: Sequence[str]) -> list[Mount]:
         found = [
             self._mount(pod, container, index, mount, values)
             for index, mount in enumerate(container.get("volumeMounts") or ())
@@ -164,9 +160,7 @@ class ContainerBuilder:
             found.append(Mount(container_path=_HOSTS, host_path=str(self.write_hosts(pod, ips))))
         return found
 
-    def _mount(
-        self, pod: Object, container: Object, index: int, mount: Object, values: Mapping[str, str]
-    ) -> Mount:
+    def _mount(self, pod: Object, container: Object, index: int, mount: Object, values: Mapping[str, str]) -> Mount:
         volume = mount["name"]
         try:
             host = self.volumes.path(pod, volume)

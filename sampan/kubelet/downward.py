@@ -51,9 +51,7 @@ def pod_field(pod: Object, path: str, *, ips: Sequence[str], host_ips: Sequence[
     return value
 
 
-def container_resource(
-    pod: Object, reference: Object, container: str, allocatable: Mapping[str, str]
-) -> str:
+def container_resource(pod: Object, reference: Object, container: str, allocatable: Mapping[str, str]) -> str:
     """Read a resourceFieldRef; without a limit the node's allocatable amount stands in. Raises DownwardError."""
     spec = find_container(pod, reference.get("containerName") or container)
     if spec is None:

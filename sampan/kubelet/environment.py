@@ -47,9 +47,7 @@ class Surroundings:
     services: Mapping[str, str] = field(default_factory=dict)
 
 
-async def environment(
-    pod: Object, container: Object, objects: ObjectSource, around: Surroundings
-) -> dict[str, str]:
+async def environment(pod: Object, container: Object, objects: ObjectSource, around: Surroundings) -> dict[str, str]:
     """Build name -> value. Raises ContainerConfigError."""
     result: dict[str, str] = {}
     for source in container.get("envFrom") or ():
@@ -150,6 +148,4 @@ async def _key_of(namespace: str, reference: Object, objects: ObjectSource, *, s
         return data[key]
     if optional:
         return None
-    raise ContainerConfigError(
-        f"couldn't find key {key} in {'Secret' if secret else 'ConfigMap'} {namespace}/{name}"
-    )
+    raise ContainerConfigError(f"couldn't find key {key} in {'Secret' if secret else 'ConfigMap'} {namespace}/{name}")

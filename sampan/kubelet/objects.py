@@ -76,7 +76,11 @@ def references(pod: Object) -> Iterator[_Key]:
     namespace, spec = pod["metadata"]["namespace"], pod["spec"]
     for entry in spec.get("imagePullSecrets") or ():
         yield SECRETS, namespace, entry.get("name", "")
-    for container in (*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())):
+    for container in (
+        *(spec.get("initContainers") or ()),
+        *spec["containers"],
+        *(spec.get("ephemeralContainers") or ()),
+    ):
         for source in container.get("envFrom") or ():
             yield from _named(namespace, source.get("configMapRef"), source.get("secretRef"))
         for variable in container.get("env") or ():

@@ -246,7 +246,10 @@ def _conditions(
         ("PodScheduled", True, "", ""),
     ]
     old = {c["type"]: c for c in pod.get("status", {}).get("conditions") or ()}
-    return [_condition(pod, old.get(kind), kind, status=ok, why=(reason, text), view=view) for kind, ok, reason, text in found]
+    return [
+        _condition(pod, old.get(kind), kind, status=ok, why=(reason, text), view=view)
+        for kind, ok, reason, text in found
+    ]
 
 
 def _condition(
@@ -267,9 +270,7 @@ def _condition(
     return condition
 
 
-def _initialized(
-    pod: Object, init: Sequence[Object], regular: Sequence[Object], phase: str
-) -> tuple[bool, str, str]:
+def _initialized(pod: Object, init: Sequence[Object], regular: Sequence[Object], phase: str) -> tuple[bool, str, str]:
     if any(s["started"] or _ended(s) or "terminated" in s["lastState"] for s in regular):
         incomplete: list[str] = []
     else:

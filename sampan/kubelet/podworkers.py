@@ -38,6 +38,7 @@ class PodWorkers:
         self._adoptable: dict[str, PodRecords] = {}
         # An exit may be told before CreateContainer or RunPodSandbox has returned the id that it is about.
         self._early: dict[str, RuntimeEvent] = {}
+        self._ended: set[str] = set()
 
     def all(self) -> list[PodWorker]:
         return list(self._workers.values())
@@ -66,6 +67,8 @@ class PodWorkers:
         if worker is not None:
             worker.update(pod)
             return
+        if uid in self._ended:
+            return  # our own last words about a pod whose deletion is on its way
         adopted = self._adoptable.pop(uid, None)
         worker = self._workers[uid] = PodWorker(pod, self._node, adopted=adopted, created=self._created)
         if adopted is not None:
@@ -75,8 +78,15 @@ class PodWorkers:
                 self._by_container[record.id] = worker
         spawn(self._group, self._run(worker), name=f"pod {pods.format_pod(pod)}")
 
+    def ensure(self, pod: Object) -> None:
+        """Start a worker for a pod that has none: one that failed is tried again."""
+        if uid_of(pod) not in self._workers:
+            self._ended.discard(uid_of(pod))
+            self.set_pod(pod)
+
     def remove_pod(self, uid: str) -> None:
         """A pod is gone from the API."""
+        self._ended.discard(uid)
         worker = self._workers.get(uid)
         if worker is not None:
             worker.remove()
@@ -87,8 +97,10 @@ class PodWorkers:
         except Exception:  # noqa: BLE001 - a worker's edge: one pod's fault must not end the others
             _log.exception("Pod worker failed", pod=pods.format_pod(worker.pod))
         finally:
-            # A pod that failed here is picked up again by the next relist of the API.
+            # A pod that failed here is picked up again by `ensure`.
             self._workers.pop(worker.uid, None)
+            if not worker.removed:
+                self._ended.add(worker.uid)
             for container_id in [i for i, w in self._by_container.items() if w is worker]:
                 del self._by_container[container_id]
 

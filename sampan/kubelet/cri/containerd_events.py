@@ -39,9 +39,7 @@ def _declare(package: str, messages: dict[str, list[_Field]]) -> dict[str, Any]:
     for dependency in (any_pb2, timestamp_pb2):
         pool.AddSerializedFile(dependency.DESCRIPTOR.serialized_pb)
     pool.AddSerializedFile(file.SerializeToString())
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in messages
-    }
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in messages}
 
 
 _TIMESTAMP, _ANY = ".google.protobuf.Timestamp", ".google.protobuf.Any"

@@ -28,9 +28,7 @@ def sandbox_config(spec: rt.SandboxSpec) -> Any:
     if spec.run_as_group is not None:
         security.run_as_group.value = spec.run_as_group
     return pb.PodSandboxConfig(
-        metadata=pb.PodSandboxMetadata(
-            name=spec.name, uid=spec.uid, namespace=spec.namespace, attempt=spec.attempt
-        ),
+        metadata=pb.PodSandboxMetadata(name=spec.name, uid=spec.uid, namespace=spec.namespace, attempt=spec.attempt),
         hostname=spec.hostname,
         log_directory=spec.log_directory,
         dns_config=pb.DNSConfig(servers=spec.dns.servers, searches=spec.dns.searches, options=spec.dns.options),
@@ -70,9 +68,7 @@ def container_config(spec: rt.ContainerSpec) -> Any:
             for mount in spec.mounts
         ],
         devices=[
-            pb.Device(
-                container_path=device.container_path, host_path=device.host_path, permissions=device.permissions
-            )
+            pb.Device(container_path=device.container_path, host_path=device.host_path, permissions=device.permissions)
             for device in spec.devices
         ],
         labels=spec.labels,
@@ -123,9 +119,7 @@ def _security(spec: rt.ContainerSecurity) -> Any:
 
 
 def _namespaces(spec: rt.Namespaces) -> Any:
-    return pb.NamespaceOption(
-        network=int(spec.network), pid=int(spec.pid), ipc=int(spec.ipc), target_id=spec.target_id
-    )
+    return pb.NamespaceOption(network=int(spec.network), pid=int(spec.pid), ipc=int(spec.ipc), target_id=spec.target_id)
 
 
 def _profile(profile: rt.SecurityProfile | None) -> Any:
@@ -236,6 +230,4 @@ def exec_request(
     container_id: str, command: Sequence[str], *, tty: bool, stdin: bool, stdout: bool, stderr: bool
 ) -> Any:
     """Build ExecRequest."""
-    return pb.ExecRequest(
-        container_id=container_id, cmd=command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr
-    )
+    return pb.ExecRequest(container_id=container_id, cmd=command, tty=tty, stdin=stdin, stdout=stdout, stderr=stderr)

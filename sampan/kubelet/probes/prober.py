@@ -72,7 +72,14 @@ class Prober:
         return {i for i, probed in self._containers.items() if probed.failed_startup}
 
     def add(
-        self, pod: Object, container: Object, container_id: str, ip: str, *, started_at: float, ready: bool | None = None
+        self,
+        pod: Object,
+        container: Object,
+        container_id: str,
+        ip: str,
+        *,
+        started_at: float,
+        ready: bool | None = None,
     ) -> None:
         """Begin to probe a running container. started_at: epoch seconds. ready: what was known of an adopted one."""
         if container_id in self._containers or not any(key in container for key in _KINDS.values()):

@@ -60,9 +60,7 @@ async def volume_files(pod: Object, volume: Object, sources: Sources, ips: Seque
     return files
 
 
-async def _projection(
-    pod: Object, source: Object, mode: int, sources: Sources, ips: Sequence[str]
-) -> dict[str, File]:
+async def _projection(pod: Object, source: Object, mode: int, sources: Sources, ips: Sequence[str]) -> dict[str, File]:
     if "configMap" in source:
         return await config_map_files(pod, source["configMap"], mode, sources)
     if "secret" in source:
@@ -126,9 +124,7 @@ def _pick(data: Mapping[str, bytes], source: Object, mode: int, complaint: str) 
     return files
 
 
-def downward_files(
-    pod: Object, source: Object, mode: int, sources: Sources, ips: Sequence[str]
-) -> dict[str, File]:
+def downward_files(pod: Object, source: Object, mode: int, sources: Sources, ips: Sequence[str]) -> dict[str, File]:
     """Build the files of a downwardAPI source. Raises VolumeError."""
     files = {}
     for item in source.get("items") or ():
