@@ -239,7 +239,7 @@ def track(info: TypeInfo, live: Object | None, new: Object, entries: list[Entry]
     """Return the entries after a write changed live (None: nothing was there) into new."""
     before = live if live is not None else empty(info)
     try:
-        difference_ = _without_reset(compare(shape_of(info), before, new), write.reset_fields)
+        difference_ = without_reset(compare(shape_of(info), before, new), write.reset_fields)
     except FieldSetError:
         return entries
     if not difference_.changed and not difference_.removed:
@@ -263,7 +263,8 @@ def empty(info: TypeInfo) -> Object:
 _empties: dict[TypeInfo, Object] = {}
 
 
-def _without_reset(found: Comparison, reset: Fields) -> Comparison:
+def without_reset(found: Comparison, reset: Fields) -> Comparison:
+    """Leave out of a comparison what the write cannot change."""
     if not reset:
         return found
     return Comparison(without_paths(found.changed, reset), without_paths(found.removed, reset))
@@ -291,7 +292,7 @@ class Versions:
         old, new = convert(self._old, api_version), convert(self._new, api_version)
         if old is None or new is None:
             return None
-        return _without_reset(compare(shape_of(new[0]), old[1], new[1]), self._write.reset_fields)
+        return without_reset(compare(shape_of(new[0]), old[1], new[1]), self._write.reset_fields)
 
     def release(self, entries: list[Entry]) -> list[Entry]:
         """Take what changed from every entry; entries left with nothing, or of versions that are gone, end."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.api.errors import APIStatusError, BadRequest
 from sampan.api.field import go_quote
+from sampan.api.goformat import go_text
 from sampan.api.jsonpatch import json_name, rejected
 
 if TYPE_CHECKING:
@@ -327,16 +328,3 @@ _GO_KINDS = {"object": "map", "array": "slice", "number": "float64", "string": "
 def _bad_type(expected: str, actual: Any) -> APIStatusError:
     kind = "nil" if actual is None else "int64" if type(actual) is int else _GO_KINDS[json_name(actual)]
     return APIStatusError(f"expected a {expected}, but received a {kind}")
-
-
-def go_text(value: Any) -> str:
-    """Print a JSON value as Go's ``%v`` does."""
-    if value is None:
-        return "<nil>"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return f"map[{' '.join(f'{key}:{go_text(value[key])}' for key in sorted(value))}]"
-    if isinstance(value, list):
-        return f"[{' '.join(map(go_text, value))}]"
-    return str(value)
