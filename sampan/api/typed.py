@@ -14,7 +14,7 @@ from sampan.api.ownership import KEYED, LEAF, MAP, SET, STRUCT, Shape, element_o
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from collections.abc import Set as Keys
+    from collections.abc import Set as AbstractSet
 
     from sampan.api.fieldset import Fields
     from sampan.api.schema.types import TypeInfo
@@ -167,7 +167,7 @@ def _merge_lists(shape: Shape, live: list[Any], config: list[Any]) -> list[Any]:
     return out
 
 
-def _woven(left: list[str], right: list[str], old: Keys[str], new: Keys[str]) -> Iterator[tuple[str, int]]:
+def _woven(left: list[str], right: list[str], old: AbstractSet[str], new: AbstractSet[str]) -> Iterator[tuple[str, int]]:
     """Order a merged list: the configuration's order for what it names, the rest around it where it was.
 
     Gives each element with its place in the live list, -1 for those of the configuration.
