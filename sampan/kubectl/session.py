@@ -130,7 +130,8 @@ class Session:
         except OSError as error:
             raise self.unreachable(error) from error
         self._warn(answer)
-        raise_for(answer)
+        if answer.status >= 400:
+            raise_for(answer)
         return answer
 
     async def json(self, method: str, path: str, **options: Any) -> Object:
