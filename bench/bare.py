@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from typing import cast
 
 import httptools
 import uvloop
@@ -19,8 +20,7 @@ class _Connection(asyncio.Protocol):
     answers: dict[bytes, bytes]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._parser = httptools.HttpRequestParser(self)
         self._path = b""
 

@@ -33,4 +33,6 @@ def rate(url: str, *, connections: int, seconds: int, token: str = "", script: s
         raise WrkError(f"wrk failed on {url}: {done.stderr.strip() or done.stdout.strip()}")
     if wrong := re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout):
         raise WrkError(f"{url}: {wrong.group(1)} answers were errors")
+    if not float(found.group(1)):
+        raise WrkError(f"{url}: no request was answered")
     return float(found.group(1))
