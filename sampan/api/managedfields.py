@@ -194,9 +194,14 @@ def encode(obj: Object, entries: list[Entry]) -> None:
         if metadata:
             metadata.pop("managedFields", None)
         return
+    obj.setdefault("metadata", {})["managedFields"] = ordered_entries(entries)
+
+
+def ordered_entries(entries: list[Entry]) -> list[Object]:
+    """Encode entries, in Kubernetes' order."""
     if len(entries) > 1:
         entries = sorted(entries, key=_order)
-    obj.setdefault("metadata", {})["managedFields"] = [entry.encode() for entry in entries]
+    return [entry.encode() for entry in entries]
 
 
 def _order(entry: Entry) -> tuple[str, str, str, str, str]:

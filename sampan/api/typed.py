@@ -167,7 +167,9 @@ def _merge_lists(shape: Shape, live: list[Any], config: list[Any]) -> list[Any]:
     return out
 
 
-def _woven(left: list[str], right: list[str], old: AbstractSet[str], new: AbstractSet[str]) -> Iterator[tuple[str, int]]:
+def _woven(
+    left: list[str], right: list[str], old: AbstractSet[str], new: AbstractSet[str]
+) -> Iterator[tuple[str, int]]:
     """Order a merged list: the configuration's order for what it names, the rest around it where it was.
 
     Gives each element with its place in the live list, -1 for those of the configuration.
