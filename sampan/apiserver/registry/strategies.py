@@ -29,6 +29,14 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("", "persistentvolumeclaims"): "core.persistence:PersistentVolumeClaimStrategy",
     ("", "limitranges"): "core.quota:LimitRangeStrategy",
     ("", "resourcequotas"): "core.quota:ResourceQuotaStrategy",
+    ("apps", "deployments"): "apps.deployment:DeploymentStrategy",
+    ("apps", "replicasets"): "apps.deployment:ReplicaSetStrategy",
+    ("apps", "statefulsets"): "apps.statefulset:StatefulSetStrategy",
+    ("apps", "controllerrevisions"): "apps.statefulset:ControllerRevisionStrategy",
+    ("apps", "daemonsets"): "apps.daemonset:DaemonSetStrategy",
+    ("batch", "jobs"): "batch.job:JobStrategy",
+    ("batch", "cronjobs"): "batch.cronjob:CronJobStrategy",
+    ("policy", "poddisruptionbudgets"): "policy.poddisruptionbudget:PodDisruptionBudgetStrategy",
 }
 """(group, resource) -> module below this package, and class."""
 

@@ -8,7 +8,7 @@ from sampan.api import field, times
 from sampan.api.field import Path
 from sampan.api.names import is_dns1123_label
 from sampan.apiserver.registry.core.podspec import annotations, containers, podresize, podstatus, podupdate
-from sampan.apiserver.registry.core.podspec.defaults import default_pod
+from sampan.apiserver.registry.core.podspec.defaults import default_pod, mirror_service_account
 from sampan.apiserver.registry.core.podspec.options import options_for
 from sampan.apiserver.registry.core.podspec.spec import pod_spec
 from sampan.apiserver.registry.core.podspec.warnings import ip_warnings, template_warnings
@@ -56,11 +56,16 @@ class PodStrategy(Strategy):
             ]
         status["qosClass"] = pod_qos(spec)
         obj["status"] = status
+        # Admission may have chosen the account since.
+        mirror_service_account(spec)
         labels = obj["metadata"].get("labels")
         if labels:
             _merge_label_keys(spec, labels)
         if values := obj["metadata"].get("annotations"):
             _app_armor_fields(spec, values)
+
+    def prepare_for_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
+        mirror_service_account(new["spec"])
 
     def validate(self, ctx: WriteContext, obj: Object) -> Errors:
         errors: Errors = []

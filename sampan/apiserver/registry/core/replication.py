@@ -12,7 +12,7 @@ from sampan.apiserver.registry.core.podspec.options import options_for
 from sampan.apiserver.registry.core.podspec.template import always_restarting, pod_template, template_labels
 from sampan.apiserver.registry.core.podspec.warnings import template_warnings
 from sampan.apiserver.registry.strategy import Strategy
-from sampan.apiserver.registry.validation import numbers
+from sampan.apiserver.registry.validation import gotypes, numbers
 from sampan.apiserver.registry.validation.scale import replicas_scale
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _spec(errors: Errors, spec: Object, options: PodOptions) -> None:
     labels = template_labels(template)
     if any((labels or {}).get(key) != value for key, value in selector.items()):
         detail = "`selector` does not match template `labels`"
-        errors.append(field.invalid(path.child("metadata", "labels"), labels, detail))
+        errors.append(field.invalid(path.child("metadata", "labels"), gotypes.string_map(labels), detail))
     pod_template(errors, path, template, options)
     always_restarting(errors, path, template, "ReplicationController")
 

@@ -39,8 +39,24 @@ def _struct(name: str, value: dict[str, Any] | None) -> dict[str, Any]:
         if go_name:
             out[go_name] = _value(kind, value.get(wire))
         else:
-            out.update(value.get(wire) or {})
+            out.update(metadata(value.get(wire) or {}))
     return out
+
+
+def metadata(value: Any) -> Any:
+    """Render a metav1 value: its wire form, maps of strings sorted by key as Go prints them."""
+    if isinstance(value, dict):
+        out = {key: metadata(one) for key, one in value.items()}
+        for key in ("labels", "annotations", "matchLabels"):
+            if isinstance(out.get(key), dict):
+                out[key] = string_map(out[key])
+        return out
+    return [metadata(one) for one in value] if isinstance(value, list) else value
+
+
+def string_map(value: dict[str, str] | None) -> dict[str, str] | None:
+    """Sort a map by key; None when there is none."""
+    return dict(sorted(value.items())) if value else None
 
 
 def _host_fields(spec: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +84,7 @@ def _value(kind: str, value: Any) -> Any:  # noqa: PLR0911
         return [_value(kind[2:], one) for one in value]
     if kind.startswith("{}"):
         return {key: _value(kind[2:], value[key]) for key in sorted(value)}
-    return value
+    return metadata(value)
 
 
 def difference(kind: str, old: Any, new: Any) -> str:

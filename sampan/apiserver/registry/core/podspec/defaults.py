@@ -57,7 +57,7 @@ def default_pod_spec(spec: Object) -> None:
         spec["terminationGracePeriodSeconds"] = 30
     if "schedulerName" not in spec:
         spec["schedulerName"] = "default-scheduler"
-    _mirror_service_account(spec)
+    mirror_service_account(spec)
     for name in _CONTAINER_LISTS:
         for container in spec.get(name) or ():
             _default_container(container)
@@ -67,8 +67,8 @@ def default_pod_spec(spec: Object) -> None:
         _round_up(spec["overhead"])
 
 
-def _mirror_service_account(spec: Object) -> None:
-    # Conversion to and from the internal version keeps the deprecated alias equal to the field.
+def mirror_service_account(spec: Object) -> None:
+    """Keep the deprecated alias equal to serviceAccountName."""
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
@@ -119,7 +119,8 @@ def _default_probe(probe: Object) -> None:
     if "httpGet" in probe:
         _default_http_get(probe["httpGet"])
     if "grpc" in probe:
-        probe["grpc"].setdefault("service", "")
+        if probe["grpc"].get("service") is None:
+            probe["grpc"]["service"] = ""
 
 
 def _default_http_get(action: Object) -> None:

@@ -1,0 +1,1 @@
+"""Strategies of apps/v1: deployments, replica sets, stateful sets, daemon sets, controller revisions."""

@@ -1,0 +1,1 @@
+"""Strategies of policy/v1: pod disruption budgets."""
