@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     Decode = Callable[[Any, Seen], Any]
     Step = tuple[int, str, Any]
 
-_STRING, _OPTIONAL, _ALWAYS, _CONSTANT, _EMPTY, _UNKNOWN = range(6)
-"""What a plan's step does: take a string unless it is empty; decode and take unless empty; decode and take; add a
-constant; add a freshly decoded zero; report an unknown field."""
+_STRING, _ANY_STRING, _OPTIONAL, _ALWAYS, _CONSTANT, _EMPTY, _UNKNOWN = range(7)
+"""What a plan's step does: take a string unless it is empty; take a string; decode and take unless empty; decode and
+take; add a constant; add a freshly decoded zero; report an unknown field."""
 
 _MAX_SHAPES = 256
 """Plans kept per struct; a client that makes up shapes must not make up memory."""
@@ -79,23 +79,23 @@ def _struct(info: TypeInfo) -> Decode:  # noqa: C901  see its inner function
                 plans[shape] = plan
         out = {}
         for action, key, argument in plan:
-            if action == 0:
+            if action < 2:
                 value = source[key]
                 if value.__class__ is str:
-                    if value:
+                    if value or action:
                         out[key] = value
                     continue
-            elif action < 3:
+            elif action < 4:
                 value = source[key]
                 if value is not None:
                     value = argument(value, seen)
-                    if value or action == 2:
+                    if value or action == 3:
                         out[key] = value
                     continue
-            elif action == 3:
+            elif action == 4:
                 out[key] = argument
                 continue
-            elif action == 4:
+            elif action == 5:
                 out[key] = argument(None, seen)
                 continue
             else:
@@ -125,8 +125,8 @@ def _plan(info: TypeInfo, source: dict[str, Any]) -> tuple[Step, ...]:
 def _present(field: FieldInfo) -> Step:
     info = field.type
     optional = field.omitempty and not field.pointer and (info.kind in _OMITTED_WHEN_FALSY or field.omitzero)
-    if optional and info.kind == "string":
-        return (_STRING, field.name, None)
+    if info.kind == "string":
+        return (_STRING if optional else _ANY_STRING, field.name, None)
     return (_OPTIONAL if optional else _ALWAYS, field.name, decoder(info))
 
 

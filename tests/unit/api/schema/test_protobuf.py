@@ -154,3 +154,14 @@ def test_bodies_without_the_magic_are_unrecognized():
 def test_any_message_is_decoded_or_refused(message):
     with contextlib.suppress(BadRequest):
         protobuf.decode_body(protobuf.envelope(POD, message), POD)
+
+
+@pytest.mark.parametrize("gvk", KINDS[:6], ids=lambda gvk: gvk.kind)
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_normal_form_is_a_fixed_point(gvk, data):
+    once = schema.decode(gvk, data.draw(structs(schema.type_of(gvk), 6))).object
+    again = schema.decode(gvk, once)
+    assert again.object == once
+    assert list(again.object) == list(once)
+    assert again.strict == []
