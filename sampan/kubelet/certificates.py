@@ -13,8 +13,9 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sampan.api.errors import APIStatusError, NotFound, SampanError
+from sampan.api.errors import APIStatusError, NotFound
 from sampan.base import pki
+from sampan.base.errors import SampanError
 from sampan.base.log import logger
 from sampan.client.resources import CERTIFICATESIGNINGREQUESTS
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 from sampan.kubelet.pauseimage import PAUSE_IMAGE
 
 if TYPE_CHECKING:

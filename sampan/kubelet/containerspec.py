@@ -11,12 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sampan.api.object import name_of, namespace_of, uid_of
-from sampan.api.pods import qos_class
 from sampan.kubelet import hostsfile, pods, security
 from sampan.kubelet.environment import ContainerConfigError, Surroundings, environment
 from sampan.kubelet.expansion import expand, expand_strict
 from sampan.kubelet.resources import container_resources
-from sampan.kubelet.runtime import ContainerSpec, Mount, MountPropagation, PortMapping, SandboxSpec
+from sampan.kubelet.runtime import ContainerSpec, Mount, MountPropagation, PortMapping, SandboxSpec, SecurityProfile
 from sampan.kubelet.volumes.errors import VolumeError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def sandbox_spec(pod: Object, attempt: int, options: KubeletOptions, cgroup_pare
         run_as_user=context.get("runAsUser"),
         run_as_group=context.get("runAsGroup") if context.get("runAsUser") is not None else None,
         supplemental_groups=_groups(context),
-        seccomp=security.SecurityProfile(kind="RuntimeDefault"),
+        seccomp=SecurityProfile(kind="RuntimeDefault"),
     )
 
 
@@ -133,7 +132,7 @@ class ContainerBuilder:
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
-            resources=container_resources(pod, container, qos_class(pod), self.machine_memory),
+            resources=container_resources(pod, container, pods.qos_class(pod), self.machine_memory),
             security=security.container_security(pod, container, image, seccomp_root=seccomp_root, target_id=target_id),
         )
 

@@ -10,8 +10,9 @@ import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sampan.api.errors import NotFound, SampanError
+from sampan.api.errors import NotFound
 from sampan.api.object import namespace_of
+from sampan.base.errors import SampanError
 from sampan.kubelet.downward import DownwardError, container_resource, pod_field
 from sampan.kubelet.expansion import expand
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 from sampan.kubelet.probes import httpget
 from sampan.kubelet.probes.checks import http_headers, http_url, resolve_port
 from sampan.kubelet.runtime import RuntimeFault

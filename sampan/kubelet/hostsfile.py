@@ -71,7 +71,9 @@ def dns_config(pod: Object, cluster_dns: Sequence[str], cluster_domain: str, res
         policy == "ClusterFirstWithHostNet" or (policy == "ClusterFirst" and not spec.get("hostNetwork"))
     )
     if policy == "None":
-        servers, searches, options = [], [], []
+        servers: list[str] = []
+        searches: list[str] = []
+        options: list[str] = []
     else:
         servers, searches, options = read_resolv_conf(resolv_conf)
     if cluster:

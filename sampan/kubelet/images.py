@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from sampan.api.errors import APIStatusError, SampanError
+from sampan.api.errors import APIStatusError
 from sampan.api.object import namespace_of, uid_of
+from sampan.base.errors import SampanError
 from sampan.base.log import logger
 from sampan.kubelet import credentials
 from sampan.kubelet.backoff import Backoff

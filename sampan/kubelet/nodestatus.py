@@ -254,7 +254,7 @@ class NodeStatus:
         if not due and _without_heartbeats(status) == _without_heartbeats(self._reported):
             return
         patch = {key: value for key, value in status.items() if value != self._reported.get(key)}
-        if "addresses" in patch:
+        if "addresses" in patch and self._reported.get("addresses"):
             patch["addresses"] = [*patch["addresses"], {"$patch": "replace"}]
         try:
             await self._nodes.patch_status(self._options.node_name, {"status": patch})

@@ -14,7 +14,7 @@ import platform
 import struct
 import tarfile
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 
 PAUSE_IMAGE = "localhost/sampan/pause:1"
 

@@ -91,6 +91,12 @@ def grace_seconds(pod: Object) -> int:
     return DEFAULT_GRACE_SECONDS if value is None else int(value)
 
 
+def qos_class(pod: Object) -> str:
+    """Tell the QoS class: the API server sets it when the pod is created, and it never changes."""
+    qos: str = (pod.get("status") or {}).get("qosClass") or "BestEffort"
+    return qos
+
+
 def is_deleting(pod: Object) -> bool:
     return "deletionTimestamp" in pod["metadata"]
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 from sampan.api import times
 from sampan.api.errors import APIStatusError
 from sampan.api.object import uid_of
-from sampan.api.pods import qos_class
 from sampan.base.clock import deadline
 from sampan.base.log import logger
 from sampan.base.tasks import spawn
@@ -183,23 +182,27 @@ class PodWorker:
 
     async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for work that may take long, but no longer than the pod lives. Raises _StoppingError."""
+        done: list[T] = []
+        failed: list[StartError] = []
+
+        async def guarded() -> None:
+            # An error leaving the group would come out as an ExceptionGroup.
+            try:
+                done.append(await work)
+            except StartError as error:
+                failed.append(error)
+
         async with asyncio.TaskGroup() as group:
-            task = spawn(group, work, name="work")
+            task = spawn(group, guarded(), name="work")
             stop = spawn(group, self._stopping.wait(), name="stop")
             await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-                raise_stop = True
-            else:
-                raise_stop = False
-                error = None if task.cancelled() else task.exception()
-                if error is not None:
-                    return _reraise(error)
-        if raise_stop:
+            task.cancel()
+        if failed:
+            raise failed[0]
+        if not done:
             raise _StoppingError
-        return task.result()
+        return done[0]
 
     # One pass
 
@@ -268,7 +271,7 @@ class PodWorker:
         """Start the sandbox while the volumes are prepared and the first image is fetched."""
         spec = self.sandbox_spec(todo.attempt)
         shares, quota, memory = pod_resources(self.pod)
-        self.node.cgroups.create(self.uid, qos_class(self.pod), shares=shares, quota=quota, memory=memory)
+        self.node.cgroups.create(self.uid, pods.qos_class(self.pod), shares=shares, quota=quota, memory=memory)
         failures: list[Exception] = []
 
         async def volumes() -> None:
@@ -354,7 +357,7 @@ class PodWorker:
         return list(sandbox.ips) if sandbox else []
 
     def sandbox_spec(self, attempt: int) -> SandboxSpec:
-        parent = self.node.cgroups.parent(self.uid, qos_class(self.pod))
+        parent = self.node.cgroups.parent(self.uid, pods.qos_class(self.pod))
         return sandbox_spec(self.pod, attempt, self.node.options, parent)
 
     def _surroundings(self) -> Surroundings:
@@ -373,7 +376,7 @@ class PodWorker:
         view = StatusView(
             host_ips=self.node.options.node_ips,
             pod_ips=self.ips,
-            qos=qos_class(self.pod),
+            qos=pods.qos_class(self.pod),
             start_time=self.start_time,
             now=self.node.clock.time(),
             unready=prober.unready if prober else (),
@@ -396,7 +399,8 @@ class PodWorker:
         seconds = self.pod["spec"].get("activeDeadlineSeconds")
         if seconds is None or self.finished:
             return None
-        return max(0.0, times.parse_time(self.start_time) + float(seconds) - self.node.clock.time())
+        end: float = times.parse(self.start_time) + float(seconds)
+        return max(0.0, end - self.node.clock.time())
 
     def _deadline_passed(self) -> bool:
         left = self._until_deadline()
@@ -408,10 +412,6 @@ class PodWorker:
         self.publish()
         await self._kill_pod()
         self.finished = True
-
-
-def _reraise(error: BaseException) -> Any:
-    raise error
 
 
 def _fault_event(error: Exception) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Protocol
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence

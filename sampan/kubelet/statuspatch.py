@@ -39,7 +39,7 @@ def status_patch(uid: str, old: Mapping[str, object], new: Object) -> Object | N
         before, after = old.get(field), new.get(field)
         if before == after:
             continue
-        if field in _MERGED_BY_IP and after:
+        if field in _MERGED_BY_IP and before and after:
             # Merged by address, so an address that is gone has to be said to be replaced.
             status[field] = [*after, {"$patch": "replace"}]
         else:

@@ -143,9 +143,7 @@ async def _relay(exchange: Exchange, client: HTTPClient) -> None:
 
 async def _relay_upgrade(exchange: Exchange, client: HTTPClient, path: str, headers: list[tuple[str, str]]) -> None:
     upgrade = [("Connection", "Upgrade"), ("Upgrade", exchange.headers.get("upgrade", ""))]
-    answer = await client.upgrade(
-        exchange.method, path, headers=[*headers, *upgrade], query=exchange.target.query
-    )
+    answer = await client.upgrade(exchange.method, path, headers=[*headers, *upgrade], query=exchange.target.query)
     if isinstance(answer, HTTPResponse):
         exchange.respond(answer.status, [(b"Content-Type", b"text/plain")], answer.body)
         return

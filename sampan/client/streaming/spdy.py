@@ -12,7 +12,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

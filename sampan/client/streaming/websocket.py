@@ -12,7 +12,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

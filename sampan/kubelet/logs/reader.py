@@ -15,7 +15,7 @@ from sampan.api import times
 from sampan.kubelet.logs.inotify import CREATE, DELETE_SELF, MODIFY, MOVE_SELF, MOVED_TO, Inotify
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from pathlib import Path
 
 _BLOCK = 65536
@@ -93,14 +93,14 @@ def _epoch(stamp: bytes) -> float:
         return 0.0
 
 
-async def read_log(path: Path, options: LogOptions, *, alive: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def read_log(path: Path, options: LogOptions, *, alive: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
     """Yield the log's text in blocks. alive: whether the container still runs; following ends when it does not.
 
     Raises OSError when the log does not exist.
     """
     convert = _Filter(options)
     with Inotify() as watch:
-        file = path.open("rb")
+        file: BinaryIO = path.open("rb")
         try:
             if options.tail is not None:
                 file.seek(tail_offset(file, options.tail))
@@ -110,7 +110,8 @@ async def read_log(path: Path, options: LogOptions, *, alive: Callable[[], bool]
             rest = b""
             while True:
                 was_alive = alive()
-                for block, rest in _blocks(file, rest, convert):  # noqa: B007 - rest is what the next round begins with
+                for block, left in _blocks(file, rest, convert):
+                    rest = left
                     if block:
                         yield block
                     if convert.full:

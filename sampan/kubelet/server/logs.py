@@ -6,7 +6,7 @@ Source: kubelet.go (GetKubeletContainerLogs, validateContainerLogStatus); texts 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,14 +107,16 @@ async def _send(exchange: HTTPExchange, path: Path, options: LogOptions, record:
     exchange.start()
 
     async def stream() -> None:
-        async with aclosing(read_log(path, options, alive=lambda: record.running)) as blocks:
-            async for block in blocks:
-                await exchange.write(block)
+        # A client that goes away is no error, and none may leave the task group.
+        with suppress(OSError):
+            async with aclosing(read_log(path, options, alive=lambda: record.running)) as blocks:
+                async for block in blocks:
+                    await exchange.write(block)
 
     async with asyncio.TaskGroup() as group:
         work = spawn(group, stream(), name="log")
         # A client that goes away while nothing is written is noticed by reading: it sends nothing more otherwise.
-        gone = spawn(group, exchange.reader.read(1), name="client")
+        gone = spawn(group, _wait_gone(exchange), name="client")
         await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             gone.cancel()
@@ -123,3 +125,8 @@ async def _send(exchange: HTTPExchange, path: Path, options: LogOptions, record:
     if work.done() and not work.cancelled():
         exchange.finish()
     exchange.taken = True  # a byte may have been read for nothing: the connection is not used again
+
+
+async def _wait_gone(exchange: HTTPExchange) -> None:
+    with suppress(OSError):
+        await exchange.reader.read(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sampan.api.errors import SampanError
+from sampan.base.errors import SampanError
 
 
 class VolumeError(SampanError):
