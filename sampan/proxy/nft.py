@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from sampan.base.errors import SampanError
 from sampan.base.tasks import shielded
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class NftError(SampanError):
@@ -21,22 +17,14 @@ async def apply(transaction: str) -> None:
 
     Cancellation does not tear a running transaction: it is waited for (it takes milliseconds).
     """
-    await shielded(_run(("-f", "-"), transaction), seconds=30)
+    await shielded(_run(transaction), seconds=60)
 
 
-async def is_chain(family: str, table: str, chain: str) -> bool:
-    """Tell whether the kernel has a chain."""
-    try:
-        await _run(("list", "chain", family, table, chain), "")
-    except NftError:
-        return False
-    return True
-
-
-async def _run(arguments: Sequence[str], text: str) -> None:
+async def _run(text: str) -> None:
     process = await asyncio.create_subprocess_exec(
         "nft",
-        *arguments,
+        "-f",
+        "-",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

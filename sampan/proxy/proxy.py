@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING
 from sampan.base.log import logger
 from sampan.base.tasks import STARTED_IGNORED, serve, start
 from sampan.client.informer import InformerFactory
-from sampan.client.resources import ENDPOINTSLICES, NODES, SERVICES
+from sampan.client.resources import ENDPOINTSLICES, NODES, PODS, SERVICES
 from sampan.proxy import nft
 from sampan.proxy.announce import Announcer
 from sampan.proxy.conntrack import Flows, forget_stale
 from sampan.proxy.endpoints import Place
 from sampan.proxy.healthcheck import HealthChecks
+from sampan.proxy.hostport import render_host_ports
 from sampan.proxy.ruleset import Ruleset
 from sampan.proxy.serviceport import BY_SERVICE, SERVICE_NAME_LABEL, health_check_node_port
 from sampan.proxy.servicerules import RenderedService, ServiceRenderer
 
 if TYPE_CHECKING:
+    from sampan.api.object import Object
     from sampan.base.clock import Clock
     from sampan.base.tasks import Started
     from sampan.client.client import Client
@@ -41,6 +43,8 @@ ZONE_LABEL = "topology.kubernetes.io/zone"
 
 _CHECK_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
+_POD_PREFIX = "pod:"
+"""Of the keys of pods with host ports; no namespace holds a colon."""
 
 
 class Proxy:
@@ -58,6 +62,8 @@ class Proxy:
         self._services: SharedInformer = factory.informer(SERVICES)
         self._slices: SharedInformer = factory.informer(ENDPOINTSLICES)
         self._nodes: SharedInformer = factory.informer(NODES)
+        own_pods = f"spec.nodeName={options.node_name}"
+        self._pods: SharedInformer = factory.informer(PODS, field_selector=own_pods)
         self._slices.add_index(BY_SERVICE, _service_of_slice)
         self._rulesets = [Ruleset(options, family) for family in options.families]
         self._place = Place(options.node_name)
@@ -73,11 +79,16 @@ class Proxy:
         async with asyncio.TaskGroup() as group:
             if self._own_informers is not None:
                 await start(group, self._own_informers.run, name="proxy informers")
-            for informer in (self._services, self._slices, self._nodes):
+            handlers = (
+                (self._services, self._service_changed),
+                (self._slices, self._slice_changed),
+                (self._nodes, self._node_changed),
+                (self._pods, self._pod_changed),
+            )
+            for informer, _ in handlers:
                 await informer.wait_synced()
-            self._services.add_handler(self._service_changed)
-            self._slices.add_handler(self._slice_changed)
-            self._nodes.add_handler(self._node_changed)
+            for informer, handler in handlers:
+                informer.add_handler(handler)
             try:
                 serve(group, self._announcer.run(), name="load balancer announcer")
                 serve(group, self._watch_table(), name="proxy table check")
@@ -87,9 +98,8 @@ class Proxy:
                     await self._wake.wait()
                     await self._sync_until_applied()
             finally:
-                self._services.remove_handler(self._service_changed)
-                self._slices.remove_handler(self._slice_changed)
-                self._nodes.remove_handler(self._node_changed)
+                for informer, handler in handlers:
+                    informer.remove_handler(handler)
                 self._health_checks.close()
 
     def _service_changed(self, old: Stored | None, new: Stored | None) -> None:
@@ -112,6 +122,13 @@ class Proxy:
             for item in self._services.list():
                 self._mark(f"{item.namespace}/{item.name}")
 
+    def _pod_changed(self, old: Stored | None, new: Stored | None) -> None:
+        item = new or old
+        assert item is not None
+        key = f"{_POD_PREFIX}{item.namespace}/{item.name}"
+        if key in self._rendered or (new is not None and _has_host_ports(new.object)):
+            self._mark(key)
+
     def _mark(self, key: str) -> None:
         self._dirty.add(key)
         self._wake.set()
@@ -120,7 +137,10 @@ class Proxy:
         while True:
             await self._clock.sleep(_CHECK_SECONDS)
             for ruleset in self._rulesets:
-                if self._intact and not await nft.is_chain(ruleset.family.nft, ruleset.table, "services"):
+                try:
+                    if self._intact:
+                        await nft.apply(ruleset.probe())
+                except (nft.NftError, OSError):
                     log.warning("The service table is gone; making it anew", table=ruleset.table)
                     self._intact = False
                     self._wake.set()
@@ -161,9 +181,16 @@ class Proxy:
         await self._after(keys, before)
 
     def _render(self, renderer: ServiceRenderer, key: str) -> None:
+        if key.startswith(_POD_PREFIX):
+            pod = self._pods.get_by_key(key.removeprefix(_POD_PREFIX))
+            families = self._options.families
+            self._set(key, render_host_ports(pod.object, families) if pod is not None else None)
+            return
         item = self._services.get_by_key(key)
         slices = [one.object for one in self._slices.by_index(BY_SERVICE, key)] if item is not None else []
-        rendered = renderer.render(item.object, slices) if item is not None else None
+        self._set(key, renderer.render(item.object, slices) if item is not None else None)
+
+    def _set(self, key: str, rendered: RenderedService | None) -> None:
         for ruleset in self._rulesets:
             ruleset.set_service(key, rendered.fragments.get(ruleset.family) if rendered is not None else None)
         if rendered is None:
@@ -180,6 +207,8 @@ class Proxy:
             if flows:
                 await forget_stale(ruleset.family, flows)
         for key in keys:
+            if key.startswith(_POD_PREFIX):
+                continue
             namespace, _, name = key.partition("/")
             item = self._services.get_by_key(key)
             port = health_check_node_port(item.object) if item is not None else 0
@@ -198,6 +227,15 @@ def _changed_flows(old: RenderedService | None, new: RenderedService | None, rul
         allowed = now.node_ports.get(port, frozenset()) if now else frozenset()
         if was is None or was.node_ports.get(port) != allowed:
             flows.node_ports[port] = allowed
+
+
+def _has_host_ports(pod: Object) -> bool:
+    return any(
+        port.get("hostPort")
+        for group in ("initContainers", "containers")
+        for container in pod["spec"].get(group) or ()
+        for port in container.get("ports") or ()
+    )
 
 
 def _service_of_slice(item: Stored) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from sampan.proxy.render import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sampan.proxy.family import Family
     from sampan.proxy.options import NetworkOptions
@@ -35,6 +35,10 @@ _BATCH = 500
 """Elements of one ``add element`` statement; keeps lines short of what nft's parser holds at once."""
 
 _EMPTY = Fragment()
+_NONE: Mapping[str, object] = {}
+
+SENTINEL = "sentinel"
+"""A set of one element whose presence shows that the table is ours and whole."""
 
 _Element = tuple[str, str]
 _K = TypeVar("_K")
@@ -96,9 +100,8 @@ class Ruleset:
         lines += [self._line("flush chain", one) for one in chains if one in self._applied_chains]
         lines += [self._line("delete chain", one) for one in chains if one not in self._chains]
         lines += [self._line("delete set", one) for one in sets if one not in self._sets]
-        lines += self._definitions(
-            [one for one in sets if one in self._sets], [one for one in chains if one in self._chains]
-        )
+        added = [one for one in chains if one in self._chains]
+        lines += self._definitions([one for one in sets if one in self._sets], added, known=self._applied_chains)
         lines += self._element_lines("add", [one for one in elements if one in self._claims])
         return "".join(lines)
 
@@ -123,14 +126,24 @@ class Ruleset:
         lines += self._element_lines("add", self._claims)
         return "".join(lines)
 
-    def _definitions(self, sets: Iterable[str], chains: Iterable[str]) -> list[str]:
+    def probe(self) -> str:
+        """Render a transaction that changes nothing and that the kernel refuses when the table is gone.
+
+        Listing anything of the table instead would cost nft a walk over all of it.
+        """
+        return self._line("add element", f"{SENTINEL} {{ 0 }}")
+
+    def _definitions(
+        self, sets: Iterable[str], chains: Iterable[str], *, known: Mapping[str, object] = _NONE
+    ) -> list[str]:
+        """known: chains that exist already, flushed."""
         address = self.family.address_type
         lines = [
             self._line("add set", f"{one} {{ type {address}; flags dynamic,timeout; timeout {self._sets[one]}s; }}")
             for one in sets
         ]
         chains = list(chains)
-        lines += [self._line("add chain", one) for one in chains]
+        lines += [self._line("add chain", one) for one in chains if one not in known]
         lines += [self._line("add rule", f"{one} {rule}") for one in chains for rule in self._chains[one]]
         return lines
 
@@ -165,6 +178,7 @@ def _base(options: NetworkOptions, family: Family) -> str:
     return f"""add table {ip} {options.table}
 delete table {ip} {options.table}
 table {ip} {options.table} {{
+  set {SENTINEL} {{ type mark; elements = {{ 0 }} }}
   set {CLUSTER_IPS} {{ type {address}; }}
   set {HAIRPIN} {{ type {address} . {address}; }}
   map {SERVICE_IPS} {{ type {address} . inet_proto . inet_service : verdict; }}

@@ -14,7 +14,7 @@ import pytest
 from sampan.base.clock import RealClock
 from sampan.base.tasks import start
 from sampan.client.client import Client
-from sampan.client.resources import ENDPOINTSLICES, NODES, SERVICES
+from sampan.client.resources import ENDPOINTSLICES, NODES, PODS, SERVICES
 from sampan.proxy import NetworkOptions, PodNetwork, Proxy, cleanup_pod_network, cleanup_proxy
 from sampan.testing.fake import FakeTransport
 from tests.e2e.proxy_lab import Lab
@@ -372,6 +372,33 @@ async def test_flushed_table_is_rebuilt_at_the_next_change(cluster):
     subprocess.run(["nft", "delete", "table", "ip", "sampan-test"], check=True)
     cluster.api.add(SERVICES, service("other", ip="10.96.0.21"))
     await until(up)
+
+
+async def test_host_port_leads_to_its_pod_and_goes_with_it(cluster):
+    lab = cluster.lab
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {
+            "nodeName": "a",
+            "containers": [{"name": "c", "ports": [{"containerPort": 8080, "hostPort": 8888, "protocol": "TCP"}]}],
+        },
+        "status": {"phase": "Running", "podIP": "10.42.0.2", "podIPs": [{"ip": "10.42.0.2"}]},
+    }
+    cluster.api.add(PODS, pod)
+
+    async def up() -> bool:
+        return await answers(cluster, lab.machine, "192.0.2.1", 8888) == "pod2 192.0.2.2"
+
+    await until(up)
+    assert (await lab.get(lab.node, "127.0.0.1", 8888)).startswith("pod2")
+    cluster.api.remove(PODS, "default", "web")
+
+    async def gone() -> bool:
+        return (await answers(cluster, lab.machine, "192.0.2.1", 8888)).endswith("Error")
+
+    await until(gone)
 
 
 async def test_pods_leave_the_cluster_with_the_nodes_address(cluster):
