@@ -24,10 +24,14 @@ def objects(value):
             yield from objects(item)
 
 
-def typed_objects(text):
-    # The recordings hold placeholders where values differ from run to run.
+def without_placeholders(text):
+    """Put times where the recordings only say that there was one."""
     text = text.replace("<time>", "2024-01-02T03:04:05Z").replace("<microtime>", "2024-01-02T03:04:05.123456Z")
-    for obj in objects(json.loads(text)):
+    return json.loads(text)
+
+
+def typed_objects(text):
+    for obj in objects(without_placeholders(text)):
         gvk = GroupVersionKind.parse(obj["apiVersion"], obj["kind"])
         try:
             yield gvk, obj, schema.decode(gvk, obj)
@@ -38,7 +42,7 @@ def typed_objects(text):
 
 
 def test_bootstrap_objects_survive_protobuf():
-    found = data.load("fresh-server.json")
+    found = without_placeholders(data.read_bytes("fresh-server.json").decode())
     for place, raw in found.items():
         *group_version, resource = place.partition(" ")[0].strip("/").split("/")[1:]
         group, version = ("", *group_version) if len(group_version) == 1 else group_version
