@@ -210,8 +210,9 @@ def _format_error(query: bytes) -> bytes | None:
     """Answer FORMERR to what has at least a query's header."""
     if len(query) < 12 or query[2] & 0x80:
         return None
-    header: bytes = DNSHeader(id=int.from_bytes(query[:2]), qr=1, ra=1, rcode=RCODE.FORMERR).pack_bare()
-    return header
+    answer = DNSRecord(DNSHeader(id=int.from_bytes(query[:2]), qr=1, ra=1, rcode=RCODE.FORMERR))
+    packed: bytes = answer.pack()
+    return packed
 
 
 def _fit(request: DNSRecord, reply: DNSRecord) -> bytes:

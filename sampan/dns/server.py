@@ -7,7 +7,7 @@ else; never more than a bounded number of questions wait for upstream, further o
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sampan.base.log import logger
 from sampan.base.tasks import STARTED_IGNORED, spawn, start
@@ -128,8 +128,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         ready = self._resolver.answer_nowait(data)

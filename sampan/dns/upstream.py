@@ -10,7 +10,7 @@ import asyncio
 import copy
 import secrets
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from dnslib import EDNS0, QTYPE, RCODE, DNSError, DNSQuestion, DNSRecord  # type: ignore[import-untyped]
 
@@ -184,8 +184,7 @@ class _Exchange(asyncio.DatagramProtocol):
         self.answer: asyncio.Future[DNSRecord] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._request.pack())
+        cast("asyncio.DatagramTransport", transport).sendto(self._request.pack())
 
     def datagram_received(self, data: bytes, _address: object) -> None:
         try:
