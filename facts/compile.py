@@ -7,7 +7,8 @@ package `kubernetes-validate` (its descriptions only). Nothing in `_data/` is co
 - kinds.json: ``group/version/kind`` -> Go type.
 - scheme.json: groups, versions, resources as discovery lists them.
 - protobuf.json: message name -> fields.
-- openapi/<name>.json.gz: OpenAPI documents with descriptions, ready to be sent; openapi/index.json: path -> name, hash.
+- openapi/<name>.json.gz: OpenAPI documents with descriptions, ready to be sent; openapi/index.json: path -> name, hash
+  (of v2 also where its definitions and paths end); openapi/v2.pb.gz: v2 in protobuf.
 - the small fact files as they are.
 """
 # ruff: noqa: INP001  a script beside the facts, no package
@@ -16,16 +17,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import importlib.util
 import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from describe import describe_paths, describe_schemas
 from gotypes import Types, build_types
 from served import build_scheme
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 FACTS = Path(__file__).resolve().parent
 DATA = FACTS.parent / "sampan" / "api" / "schema" / "_data"
@@ -103,7 +108,31 @@ def build_openapi(openapi: dict[str, Any], target: Path) -> None:
         name = f"{version}-{rest.replace('/', '_')}.json.gz" if rest else f"{version}.json.gz"
         (target / name).write_bytes(gzip.compress(encoded, 9, mtime=0))
         index[path] = [name, digest]
+    index["v2"].append(member_ends(openapi["v2"], ("definitions", "paths")))
+    (target / "v2.pb.gz").write_bytes(gzip.compress(gnostic().encode(openapi["v2"]), 9, mtime=0))
     (target / "index.json").write_bytes(orjson.dumps(index))
+
+
+def member_ends(document: dict[str, Any], members: tuple[str, ...]) -> list[int]:
+    """Tell where the named members' objects end in the encoded document, so that more can be put into them."""
+    ends, at = [], len("{")
+    for name in sorted(document):
+        at += len(orjson.dumps(name)) + len(":") + len(orjson.dumps(document[name], option=orjson.OPT_SORT_KEYS))
+        if name in members:
+            ends.append(at - len("}"))
+        at += len(",")
+    return ends
+
+
+def gnostic() -> ModuleType:
+    """Load the package's own encoder of OpenAPI's protobuf form, which needs nothing else of the package."""
+    path = FACTS.parent / "sampan" / "apiserver" / "openapi" / "gnostic.py"
+    spec = importlib.util.spec_from_file_location("gnostic", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def compile_facts(target: Path = DATA) -> None:

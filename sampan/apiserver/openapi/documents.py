@@ -57,7 +57,10 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one dynamic group-version adds. v3: its whole document. definitions and paths: of the v2 document."""
+    """What one dynamic group-version adds.
+
+    v3: its whole document. definitions and paths: of the v2 document; none that are built in.
+    """
 
     v3: Object
     definitions: Object = field(default_factory=dict)
@@ -69,6 +72,7 @@ class OpenAPI:
 
     def __init__(self) -> None:
         self._builtin: dict[str, tuple[str, str]] | None = None
+        self._ends: tuple[int, int] = (0, 0)
         self._parts: dict[str, Part] = {}
         self._v3: dict[str, OpenAPIDocument] = {}
         self._v2: dict[str, OpenAPIDocument] = {}
@@ -134,7 +138,9 @@ class OpenAPI:
     def _files(self) -> dict[str, tuple[str, str]]:
         if self._builtin is None:
             index: dict[str, Any] = data.load("openapi/index.json")
-            self._builtin = {path: (name, digest) for path, (name, digest) in index.items()}
+            self._builtin = {path: (name, digest) for path, (name, digest, *_) in index.items()}
+            definitions_end, paths_end = index["v2"][2]
+            self._ends = (definitions_end, paths_end)
         return self._builtin
 
     def _static(self, path: str) -> OpenAPIDocument | None:
@@ -155,17 +161,30 @@ class OpenAPI:
         return found
 
     def _build_v2(self, content_type: str) -> OpenAPIDocument:
+        """Put dynamic parts into the prepared document without parsing it: it is megabytes, they are not."""
         name, digest = self._files()["v2"]
-        compressed = data.read_bytes(f"openapi/{name}")
-        if content_type == _JSON and not self._parts:
-            return OpenAPIDocument(content_type=_JSON, gzip=compressed, etag=f'"{digest}"', headers={"Vary": "Accept"})
-        document: Object = orjson.loads(gzip.decompress(compressed))
+        is_json = content_type == _JSON
+        compressed = data.read_bytes(f"openapi/{name if is_json else 'v2.pb.gz'}")
+        if not self._parts:
+            etag = digest if is_json else hashlib.sha512(compressed).hexdigest().upper()
+            headers = {"Vary": "Accept"}
+            return OpenAPIDocument(content_type=content_type, gzip=compressed, etag=f'"{etag}"', headers=headers)
+        definitions: Object = {}
+        paths: Object = {}
         for part in self._parts.values():
-            document["definitions"].update(part.definitions)
-            document["paths"].update(part.paths)
-        if content_type == _JSON:
-            return _document(_JSON, orjson.dumps(document, option=orjson.OPT_SORT_KEYS))
-        return _document(content_type, gnostic.encode(document))
+            definitions.update(part.definitions)
+            paths.update(part.paths)
+        body = gzip.decompress(compressed)
+        if not is_json:
+            return _document(content_type, body + gnostic.encode_more(definitions, paths))
+        first, second = self._ends
+        more_definitions, more_paths = _members(definitions), _members(paths)
+        return _document(_JSON, body[:first] + more_definitions + body[first:second] + more_paths + body[second:])
+
+
+def _members(members: Object) -> bytes:
+    """Encode members as they follow others."""
+    return b"," + orjson.dumps(members, option=orjson.OPT_SORT_KEYS)[1:-1] if members else b""
 
 
 def _document(content_type: str, body: bytes) -> OpenAPIDocument:

@@ -29,8 +29,7 @@ def encode(document: Object) -> bytes:
     out = bytearray(_text(1, document.get("swagger", "2.0")))
     info = document.get("info", {})
     out += _bytes(2, _text(1, info.get("title", "")) + _text(2, info.get("version", "")))
-    out += _bytes(8, _named(document.get("paths", {}), _path_item, field=2))
-    out += _bytes(9, _named(document.get("definitions", {}), _schema))
+    out += encode_more(document.get("definitions", {}), document.get("paths", {}))
     if parameters := document.get("parameters"):
         out += _bytes(10, _named(parameters, _parameter))
     for requirement in document.get("security", ()):
@@ -38,6 +37,11 @@ def encode(document: Object) -> bytes:
     if definitions := document.get("securityDefinitions"):
         out += _bytes(13, _named(definitions, _security))
     return bytes(out)
+
+
+def encode_more(definitions: Object, paths: Object) -> bytes:
+    """Encode more definitions and paths; appended to a document's bytes they join those it has."""
+    return _bytes(8, _named(paths, _path_item, field=2)) + _bytes(9, _named(definitions, _schema))
 
 
 def varint(number: int) -> bytes:

@@ -61,8 +61,14 @@ def test_dynamic_group_versions_appear_in_both():
     openapi = OpenAPI()
     before = openapi.v2().etag
     definitions = {"com.example.v1.Widget": {"type": "object"}}
-    openapi.put("apis/example.com/v1", Part(v3={"openapi": "3.0.0", "paths": {}}, definitions=definitions))
-    assert "com.example.v1.Widget" in json.loads(openapi.v2().body)["definitions"]
+    paths = {"/apis/example.com/v1/widgets": {"get": {"responses": {"200": {"description": "OK"}}}}}
+    part = Part(v3={"openapi": "3.0.0", "paths": {}}, definitions=definitions, paths=paths)
+    openapi.put("apis/example.com/v1", part)
+    parsed = json.loads(openapi.v2().body)
+    assert "com.example.v1.Widget" in parsed["definitions"]
+    assert "/apis/example.com/v1/widgets" in parsed["paths"]
+    assert "io.k8s.api.core.v1.Pod" in parsed["definitions"]
+    assert b"com.example.v1.Widget" in openapi.v2(PROTOBUF).body
     assert "apis/example.com/v1" in json.loads(openapi.v3_index().body)["paths"]
     assert json.loads(openapi.v3("apis/example.com/v1").body)["openapi"] == "3.0.0"
     openapi.remove("apis/example.com/v1")
@@ -72,3 +78,11 @@ def test_dynamic_group_versions_appear_in_both():
 def test_other_media_types_are_not_acceptable():
     with pytest.raises(NotAcceptable):
         OpenAPI().v2("application/xml")
+
+
+def test_operations_parameters_and_responses_are_described():
+    document = json.loads(OpenAPI().v3("api/v1").body)
+    item = document["paths"]["/api/v1/namespaces/{namespace}/pods"]
+    assert item["get"]["description"] == "list or watch objects of kind Pod"
+    assert item["post"]["responses"]["201"]["description"] == "Created"
+    assert all(parameter["description"] for parameter in item["get"]["parameters"] + item["parameters"])
