@@ -18,6 +18,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "root-ca-certificate-publisher-controller": ("serviceaccount", "new_root_ca_publisher"),
     "replicationcontroller-controller": ("replicaset", "new_replication_controller"),
     "replicaset-controller": ("replicaset", "new"),
+    "deployment-controller": ("deployment", "new"),
     "endpoints-controller": ("endpoints", "new"),
     "endpointslice-controller": ("endpointslice", "new"),
     "namespace-controller": ("namespace", "new"),
