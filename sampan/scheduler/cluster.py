@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.api.pods import is_terminal
 from sampan.base.log import logger
 from sampan.scheduler.interface import ClusterEvent, EventKind
-from sampan.scheduler.podinfo import PodInfo, is_terminal
+from sampan.scheduler.podinfo import PodInfo
 
 if TYPE_CHECKING:
     from sampan.api.object import Object

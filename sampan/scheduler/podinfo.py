@@ -21,7 +21,6 @@ DEFAULT_MEMORY = 200 * 1024 * 1024
 """What a container without requests counts for in scoring, as in kube-scheduler."""
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared, not bound
-_TERMINAL = ("Succeeded", "Failed")
 
 
 class HostPort(NamedTuple):
@@ -66,7 +65,7 @@ class PodInfo:
         self.labels: dict[str, str] = metadata.get("labels") or {}
         self.node_name: str = spec.get("nodeName", "")
         self.priority: int = spec.get("priority") or 0
-        self.requests = pod_requests(spec)
+        self.requests = pod_requests(pod)
         self.nonzero = _nonzero(spec, self.requests)
         self.host_ports = _host_ports(spec)
         self.images: tuple[str, ...] = tuple(
@@ -85,11 +84,6 @@ class PodInfo:
     @property
     def is_terminating(self) -> bool:
         return "deletionTimestamp" in self.object["metadata"]
-
-
-def is_terminal(pod: Object) -> bool:
-    """Tell whether a pod has ended for good, so that it occupies nothing."""
-    return (pod.get("status") or {}).get("phase") in _TERMINAL
 
 
 def _nonzero(spec: Object, requests: dict[str, int]) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sampan.api.affinity import preference, required_matches
+from sampan.api.taints import NO_SCHEDULE, PREFER_NO_SCHEDULE, is_tolerated, untolerated
 from sampan.scheduler.interface import MAX_NODE_SCORE, SKIP, SUCCESS, Code, EventKind, Status
-from sampan.scheduler.nodematch import NodeMatcher, preferred_terms, tolerates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
     Events = Mapping[EventKind, Callable[[PodInfo, ClusterEvent], bool] | None]
 
-_UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-_REPELLING = ("NoSchedule", "NoExecute")
+_UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": NO_SCHEDULE}
 
 
 class NodeName:
@@ -99,13 +99,11 @@ class TaintToleration:
 
     def filter_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Mask:
         del state
-        column = nodes.static(("repels", pod.taint_rules), lambda node: repels(node, pod.tolerations))
-        mask: Mask = column == 0
-        return mask
+        return tolerated_nodes(pod, nodes)
 
     def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
         del state
-        soft = [one for one in pod.tolerations if one.get("effect") in (None, "", "PreferNoSchedule")]
+        soft = [one for one in pod.tolerations if one.get("effect") in (None, "", PREFER_NO_SCHEDULE)]
         column = nodes.static(("soft taints", pod.taint_rules), lambda node: _count_soft(node, soft))[rows]
         return normalize(column, reverse=True)
 
@@ -119,27 +117,21 @@ class NodeAffinity:
         self.events: Events = {EventKind.NODE_ADD: self._hint, EventKind.NODE_LABEL: self._hint}
 
     def _hint(self, pod: PodInfo, event: ClusterEvent) -> bool:
-        return event.node is not None and NodeMatcher(pod.object["spec"]).matches(event.node)
+        return event.node is not None and required_matches(pod.object["spec"], event.node.object)
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Status:
-        del nodes
-        matcher = NodeMatcher(pod.object["spec"])
-        if matcher.is_everything:
-            return SKIP
-        state[self.name] = matcher
-        return SUCCESS
+        del state, nodes
+        return SUCCESS if has_node_rules(pod) else SKIP
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo, nodes: NodeTable) -> Status:
-        del pod, nodes
-        if state[self.name].matches(node):
+        del state, nodes
+        if required_matches(pod.object["spec"], node.object):
             return SUCCESS
         return Status(Code.UNRESOLVABLE, ("node(s) didn't match Pod's node affinity/selector",), self.name)
 
     def filter_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Mask:
-        matcher = state[self.name]
-        column = nodes.static(("node affinity", pod.node_rules), lambda node: int(matcher.matches(node)))
-        mask: Mask = column != 0
-        return mask
+        del state
+        return matching_nodes(pod, nodes)
 
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Status:
         del state, nodes, rows
@@ -147,14 +139,33 @@ class NodeAffinity:
 
     def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
         del state
-        terms = preferred_terms(pod.affinity["nodeAffinity"].get(_PREFERRED) or ())
-        column = nodes.static(
-            ("preferred nodes", pod.node_rules),
-            lambda node: sum(weight for weight, matcher in terms if matcher.matches(node)),
-        )
+        spec = pod.object["spec"]
+        column = nodes.static(("preferred nodes", pod.node_rules), lambda node: preference(spec, node.object))
         return normalize(column[rows])
 
 
+def has_node_rules(pod: PodInfo) -> bool:
+    """Tell whether a pod restricts its nodes by selector or required affinity."""
+    required = (pod.affinity.get("nodeAffinity") or {}).get(_REQUIRED)
+    return bool(pod.object["spec"].get("nodeSelector")) or required is not None
+
+
+def matching_nodes(pod: PodInfo, nodes: NodeTable) -> Mask:
+    """The rows that a pod's selector and required affinity allow."""
+    spec = pod.object["spec"]
+    column = nodes.static(("node affinity", pod.node_rules), lambda node: required_matches(spec, node.object))
+    mask: Mask = column != 0
+    return mask
+
+
+def tolerated_nodes(pod: PodInfo, nodes: NodeTable) -> Mask:
+    """The rows whose taints a pod tolerates."""
+    column = nodes.static(("repels", pod.taint_rules), lambda node: repels(node, pod.tolerations))
+    mask: Mask = column == 0
+    return mask
+
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
@@ -168,19 +179,15 @@ def normalize(scores: Integers, *, reverse: bool = False) -> Integers:
 
 
 def _tolerates_cordon(pod: PodInfo) -> bool:
-    return any(tolerates(one, _UNSCHEDULABLE_TAINT) for one in pod.tolerations)
+    return is_tolerated(_UNSCHEDULABLE_TAINT, pod.tolerations)
 
 
 def repels(node: NodeInfo, tolerations: list[Object]) -> bool:
     """Tell whether a taint of a node keeps a pod with these tolerations away."""
-    return any(
-        taint.get("effect") in _REPELLING and not any(tolerates(one, taint) for one in tolerations)
-        for taint in node.taints
-    )
+    return untolerated(node.taints, tolerations) is not None
 
 
 def _count_soft(node: NodeInfo, tolerations: list[Object]) -> int:
     return sum(
-        taint.get("effect") == "PreferNoSchedule" and not any(tolerates(one, taint) for one in tolerations)
-        for taint in node.taints
+        taint.get("effect") == PREFER_NO_SCHEDULE and not is_tolerated(taint, tolerations) for taint in node.taints
     )

@@ -11,8 +11,7 @@ import numpy as np
 from sampan.api import labels
 from sampan.api.labels import Requirement
 from sampan.scheduler.interface import MAX_NODE_SCORE, SKIP, SUCCESS, Code, EventKind, Status
-from sampan.scheduler.nodematch import NodeMatcher
-from sampan.scheduler.plugins.nodes import repels
+from sampan.scheduler.plugins.nodes import has_node_rules, matching_nodes, tolerated_nodes
 from sampan.scheduler.terms import Term
 
 if TYPE_CHECKING:
@@ -134,12 +133,10 @@ def _labelled(constraints: list[Constraint], nodes: NodeTable) -> Mask:
 def _eligible(constraint: Constraint, pod: PodInfo, nodes: NodeTable) -> Mask:
     """Nodes that count, by the constraint's policies: those the pod's affinity and tolerations allow."""
     mask = np.ones(nodes.rows, dtype=np.bool_)
-    if constraint.honor_affinity:
-        matcher = NodeMatcher(pod.object["spec"])
-        if not matcher.is_everything:
-            mask &= nodes.static(("node affinity", pod.node_rules), lambda node: int(matcher.matches(node))) != 0
+    if constraint.honor_affinity and has_node_rules(pod):
+        mask &= matching_nodes(pod, nodes)
     if constraint.honor_taints:
-        mask &= nodes.static(("repels", pod.taint_rules), lambda node: repels(node, pod.tolerations)) == 0
+        mask &= tolerated_nodes(pod, nodes)
     return mask
 
 
