@@ -124,8 +124,9 @@ def _state(record: ContainerRecord, view: StatusView) -> Object:
     return {"terminated": ended}
 
 
-def _time(nanoseconds: int) -> str | None:
-    return times.format_time(nanoseconds / 1e9) if nanoseconds else None
+def _time(nanoseconds: int) -> str:
+    """Write a time; one that was never reached shows as the epoch, as kubelet has it."""
+    return times.format_time(nanoseconds / 1e9)
 
 
 def _readiness(

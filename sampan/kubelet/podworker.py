@@ -231,9 +231,8 @@ class PodWorker:
         elif self.records.ready_sandbox is not None:
             await self.node.volumes.set_up(self.pod, self.ips)
         self._watch_adopted(prober)
-        for container in todo.start:
-            await self._start(container)
-        if todo.start or todo.kill or todo.kill_sidecars:
+        started = [await self._start(container) for container in todo.start]
+        if any(started) or todo.kill or todo.kill_sidecars:
             self._wake.set()  # what follows (the next init container) is the next pass's business
 
     async def _kill_pod(self) -> None:
@@ -300,11 +299,11 @@ class PodWorker:
         if failures:
             raise failures[0]
 
-    async def _start(self, container: Object) -> None:
+    async def _start(self, container: Object) -> bool:
         """Start one container; a failure becomes its waiting state and does not stop the others."""
         sandbox = self.records.ready_sandbox
         if sandbox is None or self._stopping.is_set():
-            return
+            return False
         name = container["name"]
         try:
             self.node.starter.check_backoff(self.pod, container, self.records.latest(name))
@@ -325,6 +324,8 @@ class PodWorker:
             self._waiting[name] = (error.reason, error.message)
             self._retry_in(_RETRY_SECONDS if error.retry_after is None else error.retry_after)
             self.publish()
+            return False
+        return True
 
     def _started(self, container: Object, record: ContainerRecord) -> None:
         self._waiting.pop(container["name"], None)

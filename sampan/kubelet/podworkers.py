@@ -12,6 +12,7 @@ from sampan.api.object import uid_of
 from sampan.base.log import logger
 from sampan.base.tasks import spawn
 from sampan.kubelet import pods
+from sampan.kubelet.logs.removal import remove_logs
 from sampan.kubelet.podworker import PodWorker
 from sampan.kubelet.records import PodRecords, container_record, sandbox_record
 from sampan.kubelet.runtime import ContainerState, RuntimeEventType, RuntimeFault
@@ -189,6 +190,11 @@ class PodWorkers:
             except OSError as error:
                 _log.warning("Orphaned volumes cannot be removed", uid=uid, error=error)
             self._node.cgroups.remove(uid)
+        logs = self._node.options.log_dir
+        for directory in logs.iterdir() if logs.is_dir() else ():
+            uid = directory.name.rpartition("_")[2]
+            if uid not in wanted and uid not in self._workers:
+                remove_logs(directory)
 
     async def _end_orphan(self, uid: str, records: PodRecords) -> None:
         _log.info("Removing a pod that the API does not have", uid=uid)

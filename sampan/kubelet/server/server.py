@@ -11,7 +11,7 @@ import orjson
 
 from sampan.base.log import logger
 from sampan.base.pki import CertificateAuthority
-from sampan.base.tasks import STARTED_IGNORED
+from sampan.base.tasks import STARTED_IGNORED, spawn
 from sampan.kubelet.certificates import files, server_certificate
 from sampan.kubelet.runtime import RuntimeFault
 from sampan.kubelet.server.http import HTTPExchange, HTTPFault, serve_connection
@@ -97,15 +97,20 @@ class KubeletServer:
 
     async def run(self, started: Started = STARTED_IGNORED) -> None:
         """Serve until cancelled; started is told the port. Raises OSError when the port is taken."""
-        server = await asyncio.start_server(
-            self._connected, self._options.bind_address, self._options.kubelet_port, ssl=self._tls()
-        )
-        self.port = server.sockets[0].getsockname()[1]
-        started(self.port)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            server.close()
+        async with asyncio.TaskGroup() as group:
+
+            def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                spawn(group, self._connected(reader, writer), name="kubelet connection")
+
+            server = await asyncio.start_server(
+                connected, self._options.bind_address, self._options.kubelet_port, ssl=self._tls()
+            )
+            self.port = server.sockets[0].getsockname()[1]
+            started(self.port)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                server.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -17,12 +17,13 @@ _MAX_LINKS = 255
 
 
 def bind(volume: Path, sub_path: str, target: Path) -> Path:
-    """Bind-mount ``volume/sub_path`` at target, creating the directory if it is absent. Idempotent.
+    """Bind-mount ``volume/sub_path`` at target, creating the directory if it is absent. An earlier bind is replaced.
 
     Raises VolumeError when the path leaves the volume.
     """
-    if any(point == target for point in mounts.mounted_below(target)):
-        return target
+    for point in mounts.mounted_below(target):
+        # From an earlier start of the container: the file may have been replaced since (a changed configMap).
+        mounts.unmount(point)
     descriptor = _open_inside(volume, sub_path)
     try:
         if os.path.isdir(f"/proc/self/fd/{descriptor}"):  # noqa: PTH112
