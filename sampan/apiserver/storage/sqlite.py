@@ -8,6 +8,7 @@ rare reads of history go to the file. What this backend holds in memory is the r
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from sampan.apiserver.storage.interface import Change, Record
     from sampan.apiserver.storage.local import Write
     from sampan.base.clock import Clock
+
+_SWITCH_SECONDS = 0.0005
+"""A tenth of the interpreter's default, about the time of a commit."""
 
 _DOOMED_A_COMMIT = 512
 """Rows that a compaction deletes in one transaction: writers wait behind it for a few milliseconds at most."""
@@ -41,6 +45,8 @@ class SQLiteBackend(LocalStore):
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._load()
+        # For the whole process: how long the writer thread may wait for a busy loop's lock on its way to an answer.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         self._thread = threading.Thread(target=self._work, name="storage-writer", daemon=True)
         self._thread.start()
         self._open = True
