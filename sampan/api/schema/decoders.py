@@ -3,6 +3,7 @@
 A struct's decoder keeps one *plan* per shape, the tuple of a value's keys: what to do with each key, in the type's
 declaration order, and which absent fields to add. Clients send the same few shapes over and over, so in the usual case
 a struct costs one lookup and one short loop over what is there, and absent optional fields cost nothing at all.
+Maps come out sorted by key, as Go writes them.
 Children are compiled when a plan first meets them.
 """
 
@@ -182,8 +183,8 @@ def _map(elem: TypeInfo | None) -> Decode:
         if value.__class__ is not dict:
             raise Irregular
         if keep_null:
-            return {key: None if item is None else decode(item, seen) for key, item in value.items()}
-        return {key: decode(item, seen) for key, item in value.items()}
+            return {key: None if value[key] is None else decode(value[key], seen) for key in sorted(value)}
+        return {key: decode(value[key], seen) for key in sorted(value)}
 
     return decode_map
 
@@ -196,7 +197,7 @@ def _string_map(value: Any, _: Seen) -> Any:
             if item is not None:
                 raise Irregular
             return _string_map({key: "" if item is None else item for key, item in value.items()}, _)
-    return value.copy()
+    return value.copy() if len(value) < 2 else {key: value[key] for key in sorted(value)}
 
 
 def _schema(value: Any) -> Any:

@@ -66,6 +66,12 @@ def test_fields_come_in_declaration_order():
     assert list(found["metadata"]) == ["name", "uid"]
 
 
+def test_maps_come_sorted_as_go_writes_them():
+    found = normal(CONFIG_MAP, {"data": {"b": "1", "a": "2"}, "binaryData": {"d": "", "c": ""}})
+    assert list(found["data"]) == ["a", "b"]
+    assert list(found["binaryData"]) == ["c", "d"]
+
+
 def test_input_shares_no_container_with_the_result():
     raw = {"metadata": {"labels": {"a": "b"}}, "data": {"k": "v"}}
     found = normal(CONFIG_MAP, raw)
