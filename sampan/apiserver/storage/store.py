@@ -69,6 +69,13 @@ class Store:
     async def start(self) -> None:
         """Open the backend and read it. Raises StoreUnavailableError with the cure."""
         await self.backend.start()
+        try:
+            await self._load()
+        except BaseException:
+            await self.backend.close()
+            raise
+
+    async def _load(self) -> None:
         if self.local is not None:
             self.local.subscribe(self)
         with _garbage_later():
@@ -203,9 +210,10 @@ class Store:
             except CompactedError:
                 log.warning("Changes were missed, reading everything anew")
                 await self._reload()
+                continue
             except StoreUnavailableError as error:
                 log.warning("The watch of the data store broke, trying again", error=error)
-                await self._clock.sleep(_RETRY_SECONDS)
+            await self._clock.sleep(_RETRY_SECONDS)
 
     async def _reload(self) -> None:
         page = await self.backend.list(ROOT)
