@@ -9,6 +9,7 @@ package `kubernetes-validate` (its descriptions only). Nothing in `_data/` is co
 - protobuf.json: message name -> fields.
 - openapi/<name>.json.gz: OpenAPI documents with descriptions, ready to be sent; openapi/index.json: path -> name, hash
   (of v2 also where its definitions and paths end); openapi/v2.pb.gz: v2 in protobuf.
+- descriptions.bin, descriptions.json: what types and fields mean, readable type by type.
 - the small fact files as they are.
 """
 # ruff: noqa: INP001  a script beside the facts, no package
@@ -21,6 +22,7 @@ import importlib.util
 import re
 import shutil
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +95,26 @@ def load_descriptions() -> dict[str, Any]:
     raise FileNotFoundError("kubernetes-validate==1.36.0 is needed to build sampan: its schemas hold the descriptions")
 
 
+def build_descriptions(openapi: dict[str, Any], target: Path) -> None:
+    """Write each type's descriptions compressed by itself, so that one can be read without the megabyte of all.
+
+    descriptions.bin: the pieces. descriptions.json: type -> [offset, length]. A piece: field -> text, "" for the type's.
+    """
+    index: dict[str, list[int]] = {}
+    pieces: list[bytes] = []
+    at = 0
+    schemas = openapi["v2"]["definitions"]
+    for name in sorted(schemas):
+        texts = {field: prop.get("description", "") for field, prop in schemas[name].get("properties", {}).items()}
+        texts[""] = schemas[name].get("description", "")
+        piece = zlib.compress(orjson.dumps({field: text for field, text in texts.items() if text}), 9)
+        index[name] = [at, len(piece)]
+        pieces.append(piece)
+        at += len(piece)
+    (target / "descriptions.bin").write_bytes(b"".join(pieces))
+    (target / "descriptions.json").write_bytes(orjson.dumps(index))
+
+
 def build_openapi(openapi: dict[str, Any], target: Path) -> None:
     """Write each document compressed; deterministic, since clients keep them by hash."""
     described = load_descriptions()
@@ -156,6 +178,7 @@ def compile_facts(target: Path = DATA) -> None:
     for name, content in files.items():
         (target / name).write_bytes(orjson.dumps(content))
     build_openapi(openapi, target / "openapi")
+    build_descriptions(openapi, target)
     old = final.with_name(f"{final.name}.old")  # swapped whole, for those who read while we write
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():

@@ -47,3 +47,24 @@ def messages() -> dict[str, list[tuple[int, str | None, str, str]]]:
     """Every protobuf message: fields as (number, wire name or None for an embedded struct, label, type)."""
     found: dict[str, list[tuple[int, str | None, str, str]]] = load("protobuf.json")
     return found
+
+
+@lru_cache(maxsize=None)
+def _description_index() -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = load("descriptions.json")
+    return found
+
+
+def descriptions(name: str) -> dict[str, str]:
+    """Tell what a type and its fields mean: field -> text, "" for the type itself; {} for an unknown type.
+
+    name: as OpenAPI spells it, e.g. ``io.k8s.api.core.v1.Pod``. Read from disk on each call.
+    """
+    place = _description_index().get(name)
+    if place is None:
+        return {}
+    with (DIRECTORY / "descriptions.bin").open("rb") as file:
+        file.seek(place[0])
+        piece = file.read(place[1])
+    found: dict[str, str] = orjson.loads(zlib.decompress(piece))
+    return found

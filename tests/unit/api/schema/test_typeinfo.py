@@ -69,3 +69,10 @@ def test_unknown_kinds_have_no_type_and_unserved_ones_are_registered():
     assert schema.is_registered(old)
     with pytest.raises(LookupError):
         schema.type_of(old)
+
+
+def test_descriptions_are_read_type_by_type():
+    texts = data.descriptions("io.k8s.api.core.v1.Pod")
+    assert texts[""].startswith("Pod is a collection of containers")
+    assert texts["spec"].startswith("Specification of the desired behavior of the pod.")
+    assert data.descriptions("io.k8s.api.core.v1.Nope") == {}
