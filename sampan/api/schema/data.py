@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def messages() -> dict[str, list[tuple[int, str | None, str, str]]]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _description_index() -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = load("descriptions.json")
     return found
