@@ -141,7 +141,7 @@ class APIServer:
         services = AdmissionServices(
             lookup=lookup, objects=objects, authorizer=self.authorizer, clock=self.clock, features=FEATURES
         )
-        self.admission = AdmissionChain(build_plugins(services))
+        self.admission = AdmissionChain(build_plugins(services, lambda: self.rbac))
         self.environment = Environment(
             service_cidrs=self.options.service_cidrs, node_ports=self.options.node_ports, features=FEATURES,
             clock=self.clock, lookup=lookup, objects=objects, shared={},

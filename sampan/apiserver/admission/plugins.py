@@ -4,11 +4,55 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sampan.apiserver.admission.certificates import (
+    CertificateApproval,
+    CertificateSigning,
+    CertificateSubjectRestriction,
+)
+from sampan.apiserver.admission.escalation import RBACEscalation
+from sampan.apiserver.admission.lifecycle import NamespaceLifecycle
+from sampan.apiserver.admission.limitranger import LimitRanger
+from sampan.apiserver.admission.noderestriction import NodeRestriction
+from sampan.apiserver.admission.podspec import (
+    DefaultTolerationSeconds,
+    Priority,
+    RuntimeClass,
+    TaintNodesByCondition,
+)
+from sampan.apiserver.admission.serviceaccount import ServiceAccount
+from sampan.apiserver.admission.storage import (
+    DefaultIngressClass,
+    DefaultStorageClass,
+    PersistentVolumeClaimResize,
+    StorageObjectInUseProtection,
+)
+from sampan.apiserver.admission.topology import PodTopologyLabels
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampan.apiserver.admission.interface import AdmissionServices
+    from sampan.apiserver.authz.rbac import RBACAuthorizer
 
 
-def build(services: AdmissionServices) -> list[Any]:
-    """Make every plug-in that is on by default."""
-    del services
-    return []
+def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer]) -> list[Any]:
+    """Make every plug-in that is on by default, and NodeRestriction, which every installer adds."""
+    return [
+        NamespaceLifecycle(services),
+        LimitRanger(services),
+        ServiceAccount(services),
+        NodeRestriction(services),
+        TaintNodesByCondition(services),
+        Priority(services),
+        DefaultTolerationSeconds(services),
+        DefaultStorageClass(services),
+        StorageObjectInUseProtection(services),
+        PersistentVolumeClaimResize(services),
+        RuntimeClass(services),
+        CertificateApproval(services),
+        CertificateSigning(services),
+        CertificateSubjectRestriction(services),
+        DefaultIngressClass(services),
+        PodTopologyLabels(services),
+        RBACEscalation(services, rbac),
+    ]

@@ -168,7 +168,7 @@ def validate_labels(labels: Object, path: Path) -> list[FieldError]:
     found: list[FieldError] = []
     for key in sorted(labels):
         found += [field.invalid(path, key, text) for text in names.is_qualified_name(key)]
-        found += [field.invalid(path, labels[key], text) for text in names.is_label_value(labels[key])]
+        found += [field.invalid(path, labels[key], text) for text in names.is_valid_label_value(labels[key])]
     return found
 
 
