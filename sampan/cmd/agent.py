@@ -32,7 +32,7 @@ from sampan.cmd.clusterobjects import CLUSTER_CONFIG, CLUSTER_INFO, CONFIG_MAPS
 from sampan.cmd.jointoken import JoinToken
 from sampan.cmd.node import NodeLayout
 from sampan.cmd.prerequisites import cni_directory
-from sampan.cmd.server import run_until_signalled
+from sampan.cmd.service import run_until_signalled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,8 @@ def agent(log_level: str, **settings: Any) -> None:
         raise AgentError("a node needs root for containers and networking: sudo sampan agent ...")
     options = AgentOptions(**settings)
     options = dataclasses.replace(options, node_name=options.node_name or socket.gethostname().lower())
-    run_until_signalled(Agent(options, RealClock()).run)
+    # uvloop has no netlink sockets, which the pod network needs
+    run_until_signalled(Agent(options, RealClock()).run, run=asyncio.run)
 
 
 class Agent:

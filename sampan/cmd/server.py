@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import ipaddress
-import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import uvloop
 
 from sampan.apiserver.authn.user import MASTERS, User
 from sampan.apiserver.server import APIServer, ServerOptions
@@ -22,6 +20,7 @@ from sampan.base.errors import SampanError
 from sampan.client import kubeconfig
 from sampan.client.client import Client
 from sampan.cmd.cli import log_level_option, option
+from sampan.cmd.service import run_until_signalled
 
 if TYPE_CHECKING:
     from sampan.apiserver.http.upgrade import Connector
@@ -116,7 +115,7 @@ def server(log_level: str, **settings: Any) -> None:
     log.configure(level=log_level)
     options = ControlPlaneOptions(**settings)
     _check_ranges(options)
-    run_until_signalled(ControlPlane(options, RealClock()).run)
+    run_until_signalled(ControlPlane(options, RealClock()).run, run=uvloop.run)
 
 
 def _check_ranges(options: ControlPlaneOptions) -> None:
@@ -243,45 +242,3 @@ def _connector(api: APIServer) -> Connector:
 
     pair = api.credentials.kubelet_client()
     return NodeConnector(KubeletCredentials(ca=api.ca, certificate=pair.certificate, key=pair.key))
-
-
-def run_until_signalled(service: Any, *, quiet: bool = False) -> None:
-    """Run a service until SIGTERM or SIGINT; print its ready line; raise its own error, not a group of it."""
-    import uvloop  # noqa: PLC0415 - start-up time
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        async with asyncio.TaskGroup() as group:
-            task = tasks.spawn(group, service(announce), name="service")
-            task.add_done_callback(lambda _: stop.set())
-            await stop.wait()
-            task.cancel()
-
-    def announce(value: Any = None) -> None:
-        if not quiet:
-            sys.stdout.write(f"ready {value}\n")
-            with contextlib.suppress(BrokenPipeError):
-                sys.stdout.flush()
-
-    try:
-        uvloop.run(main())
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that a person should read: the first of ours, else the first of all."""
-    leaves: list[BaseException] = []
-
-    def collect(error: BaseException) -> None:
-        if isinstance(error, BaseExceptionGroup):
-            for one in error.exceptions:
-                collect(one)
-        else:
-            leaves.append(error)
-
-    collect(group)
-    return next((one for one in leaves if isinstance(one, (SampanError, OSError))), leaves[0])
