@@ -49,9 +49,10 @@ def template_of(revision: Object) -> Object:
 
 
 class History:
-    """The revisions of one kind of owner."""
+    """The revisions of one kind of owner. label: that tells a revision's hash."""
 
-    def __init__(self, client: Client, informer: SharedInformer, kind: str) -> None:
+    def __init__(self, client: Client, informer: SharedInformer, kind: str, *, label: str = HASH_LABEL) -> None:
+        self._label = label
         self._client = client
         self._informer = informer
         self._kind = kind
@@ -111,7 +112,7 @@ class History:
                 "metadata": {
                     "name": f"{name_of(owner)}-{digest}",
                     "namespace": namespace_of(owner),
-                    "labels": {**labels, HASH_LABEL: digest},
+                    "labels": {**labels, self._label: digest},
                     "annotations": dict(annotations_of(owner)),
                     "ownerReferences": [controller_reference(owner, "apps/v1", self._kind)],
                 },

@@ -19,6 +19,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "replicationcontroller-controller": ("replicaset", "new_replication_controller"),
     "replicaset-controller": ("replicaset", "new"),
     "deployment-controller": ("deployment", "new"),
+    "daemonset-controller": ("daemonset", "new"),
     "statefulset-controller": ("statefulset", "new"),
     "endpoints-controller": ("endpoints", "new"),
     "endpointslice-controller": ("endpointslice", "new"),

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from sampan.api import times
 from sampan.api.object import name_of, namespace_of, uid_of
 from sampan.client.item import copy_object
 from sampan.controllers.podcontrol import controller_reference, pod_from_template
-from sampan.controllers.podview import condition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,29 +98,6 @@ def has_identity(owner: Object, pod: Object, ordinal: int) -> bool:
         if source.get("claimName") != name_of(claim):
             return False
     return True
-
-
-def is_terminating(pod: Object) -> bool:
-    return "deletionTimestamp" in pod["metadata"]
-
-
-def phase_of(pod: Object) -> str:
-    phase: str = (pod.get("status") or {}).get("phase", "")
-    return phase
-
-
-def is_ready(pod: Object) -> bool:
-    """Running and ready."""
-    ready = condition(pod, "Ready")
-    return phase_of(pod) == "Running" and ready is not None and ready["status"] == "True"
-
-
-def is_available(pod: Object, min_ready_seconds: int, now: float) -> bool:
-    """Ready for long enough."""
-    if not is_ready(pod):
-        return False
-    since = (condition(pod, "Ready") or {}).get("lastTransitionTime")
-    return min_ready_seconds == 0 or (since is not None and times.parse(since) + min_ready_seconds <= now)
 
 
 def claim_owners(owner: Object, pod: Object, claim: Object, *, condemned: bool) -> list[Object] | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sampan.api.errors import APIStatusError, NotFound
 from sampan.api.object import name_of, namespace_of, uid_of
+from sampan.api.pods import is_available, is_ready, is_terminating, phase_of
 from sampan.base.errors import SampanError
 from sampan.client.item import copy_object
 from sampan.client.resources import PERSISTENTVOLUMECLAIMS, PODS
@@ -15,12 +16,8 @@ from sampan.controllers.statefulpods import (
     claim_owners,
     claims_of,
     has_identity,
-    is_available,
-    is_ready,
-    is_terminating,
     make_pod,
     ordinal_of,
-    phase_of,
     revision_of,
     set_identity,
     set_storage,
@@ -99,14 +96,14 @@ class StatefulSync:
         steady = [pod for pod in live if not is_terminating(pod)]
         current, update = name_of(self._current), name_of(self._update)
         counts = {
-            "readyReplicas": sum(is_ready(pod) for pod in live),
+            "readyReplicas": sum(_runs_ready(pod) for pod in live),
             "currentReplicas": sum(revision_of(pod) == current for pod in steady),
             "updatedReplicas": sum(revision_of(pod) == update for pod in steady),
         }
         status: Object = {
             "observedGeneration": self._owner["metadata"].get("generation", 0),
             "replicas": len(live),
-            "availableReplicas": sum(is_available(pod, self._min_ready, self._now) for pod in live),
+            "availableReplicas": sum(self._available(pod) for pod in live),
             "currentRevision": current,
             "updateRevision": update,
             **{key: value for key, value in counts.items() if value},
@@ -115,6 +112,9 @@ class StatefulSync:
         if old.get("conditions"):
             status["conditions"] = old["conditions"]
         return status
+
+    def _available(self, pod: Object) -> bool:
+        return _runs_ready(pod) and is_available(pod, self._min_ready, self._now)
 
     async def _process(self, number: int, pod: Object | None) -> bool:
         """See to one ordinal; return whether the next one may be looked at."""
@@ -127,7 +127,7 @@ class StatefulSync:
             return False  # the new one is made when this one is gone
         if phase_of(pod) == "Pending" and not is_terminating(pod):
             await self._create_claims(number, pod)
-        if self._ordered and (is_terminating(pod) or not is_available(pod, self._min_ready, self._now)):
+        if self._ordered and (is_terminating(pod) or not self._available(pod)):
             return False
         await self._retain_claims(number, pod, condemned=False)
         if not has_identity(self._owner, pod, number) and not is_terminating(pod):
@@ -220,7 +220,7 @@ class StatefulSync:
                 if self._ordered:
                     return False
                 continue
-            healthy = is_available(pod, self._min_ready, self._now)
+            healthy = self._available(pod)
             if self._ordered and not healthy and name_of(pod) != first_unhealthy:
                 return False  # something below is not well: taking more away could lose the quorum
             await self._delete(pod)
@@ -232,7 +232,7 @@ class StatefulSync:
         """The name of the lowest pod that is not ready or is terminating."""
         everything = [*self._wanted.values(), *reversed(self._condemned)]
         for pod in everything:
-            if pod is not None and (not is_ready(pod) or is_terminating(pod)):
+            if pod is not None and (not _runs_ready(pod) or is_terminating(pod)):
                 return name_of(pod)
         return ""
 
@@ -262,7 +262,7 @@ class StatefulSync:
             if revision_of(pod) != name_of(self._update) and not is_terminating(pod):
                 await self._delete(pod)
                 return
-            if is_terminating(pod) or not is_available(pod, self._min_ready, self._now):
+            if is_terminating(pod) or not self._available(pod):
                 return
 
     def _complete_rollout(self) -> None:
@@ -275,3 +275,7 @@ class StatefulSync:
             status["currentRevision"] = status["updateRevision"]
             if everything:
                 status["currentReplicas"] = status["updatedReplicas"]
+
+
+def _runs_ready(pod: Object) -> bool:
+    return phase_of(pod) == "Running" and is_ready(pod)

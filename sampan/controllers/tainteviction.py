@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sampan.api import times
+from sampan.api import taints, times
 from sampan.api.errors import NotFound
 from sampan.client.resources import NODES, PODS
 from sampan.controllers.nodelifecycle import index_by_node
@@ -71,8 +71,8 @@ class _Evictions:
             return DONE
         spec = pod.get("spec") or {}
         node = self._nodes.get("", spec.get("nodeName", ""))
-        taints = [] if node is None else no_execute_taints(node.object)
-        left = seconds_tolerated(taints, spec.get("tolerations") or ()) if taints else None
+        found = [] if node is None else no_execute_taints(node.object)
+        left = seconds_tolerated(found, spec.get("tolerations") or ()) if found else None
         if left is None:
             if self._since.pop(request, None) is not None:
                 message = f"Cancelling deletion of Pod {request}"
@@ -109,23 +109,10 @@ def no_execute_taints(node: Object) -> list[Object]:
     return [one for one in taints_of(node) if one["effect"] == "NoExecute"]
 
 
-def seconds_tolerated(taints: Sequence[Object], tolerations: Sequence[Object]) -> float | None:
+def seconds_tolerated(found: Sequence[Object], tolerations: Sequence[Object]) -> float | None:
     """How long a pod tolerates all the taints: 0 for not at all, None for ever."""
-    limits: list[float] = []
-    for taint in taints:
-        matching = [one for one in tolerations if _tolerates(one, taint)]
-        if not matching:
-            return 0.0
-        limits.extend(one["tolerationSeconds"] for one in matching if one.get("tolerationSeconds") is not None)
-    return None if not limits else float(max(min(limits), 0))
-
-
-def _tolerates(toleration: Object, taint: Object) -> bool:
-    if toleration.get("effect") and toleration["effect"] != taint["effect"]:
-        return False
-    if toleration.get("key") and toleration["key"] != taint["key"]:
-        return False
-    operator = toleration.get("operator") or "Equal"
-    if operator == "Exists":
-        return True
-    return operator == "Equal" and bool(toleration.get("key")) and toleration.get("value", "") == taint.get("value", "")
+    used = taints.matching_tolerations(found, tolerations)
+    if used is None:
+        return 0.0
+    seconds = taints.toleration_seconds(used)
+    return None if seconds is None else max(seconds, 0.0)
