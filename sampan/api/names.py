@@ -197,11 +197,15 @@ def is_qualified_name(value: str) -> list[str]:
         if not prefix:
             errors.append("prefix part must be non-empty")
         else:
-            errors.extend(f"prefix part {message}" for message in is_dns1123_subdomain(prefix))
+            # Of label keys and values Kubernetes gives limits in bytes, elsewhere in characters.
+            if _size(prefix) > 253:
+                errors.append(f"prefix part {max_length(253, units='bytes')}")
+            if not _is_subdomain(prefix):
+                errors.append(f"prefix part {SUBDOMAIN_MESSAGE}")
     if not name:
         errors.append("name part must be non-empty")
     elif _size(name) > 63:
-        errors.append(f"name part {max_length(63)}")
+        errors.append(f"name part {max_length(63, units='bytes')}")
     if not _is_qualified(name):
         errors.append(_NAME_PART_MESSAGE)
     return errors
@@ -209,7 +213,7 @@ def is_qualified_name(value: str) -> list[str]:
 
 def is_valid_label_value(value: str) -> list[str]:
     """A label's value: up to 63 bytes, may be empty."""
-    errors = [max_length(63)] if _size(value) > 63 else []
+    errors = [max_length(63, units="bytes")] if _size(value) > 63 else []
     if not _is_value(value):
         errors.append(_VALUE_MESSAGE)
     return errors
