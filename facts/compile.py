@@ -98,7 +98,7 @@ def load_descriptions() -> dict[str, Any]:
 def build_descriptions(openapi: dict[str, Any], target: Path) -> None:
     """Write each type's descriptions compressed by itself, so that one can be read without all.
 
-    descriptions.bin: the pieces. descriptions.json: type -> [offset, length]. A piece: field -> text, "" for the type's.
+    descriptions.bin: the pieces. descriptions.json: type -> [offset, length]. A piece: field -> text, "" for the type.
     """
     index: dict[str, list[int]] = {}
     pieces: list[bytes] = []

@@ -170,6 +170,12 @@ class Diagnosis:
                     self.error = f"illegal base64 data at input byte {corrupt_base64_at(value)}"
         elif not isinstance(value, list) or isinstance(value, Pairs):
             self._mismatch(json_name(value), info)
+        else:
+            for item in value:
+                if item is not None and json_name(item) != "number":
+                    self._mismatch(json_name(item), "uint8")
+                elif item is not None and (not str(item).isdigit() or int(item) > 255):
+                    self._mismatch(f"number {item}", "uint8")
 
     def _self_decoding(self, info: TypeInfo, value: Any) -> None:
         """Types with an UnmarshalJSON of their own: their error ends decoding and wins over earlier mismatches."""

@@ -88,6 +88,10 @@ def byte_string(value: Any, _: Seen) -> Any:
             raise Irregular from error
     if value is None:
         return None
+    if value.__class__ is list:  # Go takes the bytes one by one as well
+        if any(item.__class__ is not int or not 0 <= item <= 255 for item in value if item is not None):
+            raise Irregular
+        return base64.b64encode(bytes(item or 0 for item in value)).decode()
     raise Irregular
 
 
