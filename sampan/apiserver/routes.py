@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sampan.api.gvk import ResourceInfo
     from sampan.apiserver.http.head import Head
     from sampan.apiserver.registry.generic import Registry
-    from sampan.apiserver.requestinfo import RequestInfo
+    from sampan.apiserver.requestinfo import Query, RequestInfo
 
 _ITEM_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _COLLECTION_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
@@ -77,22 +77,34 @@ class Router:
         """Work out what a request asks for; errors become the plan's."""
         query = requestinfo.parse_query(head.query)
         info = requestinfo.parse(head.method, head.path, query)
+        if info.is_resource:
+            return self.plan_resource(info, head.method, query, head.headers)
         plan = Plan(info, query)
-        headers = head.headers
         try:
-            if info.is_resource:
-                self._plan_resource(plan, head)
-            else:
-                plan.handler = self._other(plan, head)
-                if plan.handler is None:
-                    raise not_found()
+            plan.handler = self._other(plan, head)
+            if plan.handler is None:
+                raise not_found()
         except APIStatusError as error:
-            plan.error = error
-            plan.accepted = negotiate.negotiate_or_json(headers.get("accept", ""))
+            self._remember(plan, error, head.headers)
+        plan.pretty = wants_pretty(query, plan.accepted, head.headers.get("user-agent", ""))
+        return plan
+
+    def plan_resource(self, info: RequestInfo, method: str, query: Query, headers: Mapping[str, str]) -> Plan:
+        """Plan a request on a resource, however its subject was found."""
+        plan = Plan(info, query)
+        try:
+            self._plan_resource(plan, method, headers)
+        except APIStatusError as error:
+            self._remember(plan, error, headers)
         plan.pretty = wants_pretty(query, plan.accepted, headers.get("user-agent", ""))
         return plan
 
-    def _plan_resource(self, plan: Plan, head: Head) -> None:
+    @staticmethod
+    def _remember(plan: Plan, error: APIStatusError, headers: Mapping[str, str]) -> None:
+        plan.error = error
+        plan.accepted = negotiate.negotiate_or_json(headers.get("accept", ""))
+
+    def _plan_resource(self, plan: Plan, method: str, headers: Mapping[str, str]) -> None:
         info = plan.info
         key = (info.group, info.version, info.resource)
         resource = self._infos.get(key)
@@ -101,13 +113,13 @@ class Router:
         plan.registry = self._registries.get(key)
         plan.warning = _DEPRECATED.get(key, "")
         if info.subresource:
-            self._plan_subresource(plan, resource, head)
+            self._plan_subresource(plan, resource, method, headers)
         else:
-            self._plan_main(plan, resource, head)
+            self._plan_main(plan, resource, method, headers)
         self._check_names(info)
         lists = info.verb in ("list", "watch")
         if info.subresource not in _CONNECT:
-            plan.accepted = negotiate.negotiate(head.headers.get("accept", ""), lists=lists)
+            plan.accepted = negotiate.negotiate(headers.get("accept", ""), lists=lists)
         if lists or info.verb == "deletecollection":
             plan.list_options = options.list_options(plan.query, watch=info.verb == "watch")
 
@@ -116,7 +128,7 @@ class Router:
         if info.has_name and (problems := meta.check_path_segment(info.name)):
             raise BadRequest(f'Name parameter invalid: "{info.name}": {problems[0]}')
 
-    def _plan_main(self, plan: Plan, resource: ResourceInfo, head: Head) -> None:
+    def _plan_main(self, plan: Plan, resource: ResourceInfo, method: str, headers: Mapping[str, str]) -> None:
         info, verbs = plan.info, resource.verbs
         self._check_scope(info, resource)
         wanted = _ITEM_VERBS if info.has_name else _COLLECTION_VERBS
@@ -125,14 +137,14 @@ class Router:
         if info.old_watch:
             if "watch" not in verbs:
                 raise not_found()
-            if head.method != "GET":
+            if method != "GET":
                 raise method_not_allowed()
-        elif wanted.get(head.method, "") not in verbs:
+        elif wanted.get(method, "") not in verbs:
             raise method_not_allowed()
-        if resource.namespaced and not info.has_namespace and head.method != "GET":
+        if resource.namespaced and not info.has_namespace and method != "GET":
             raise method_not_allowed()
         if info.verb == "patch":
-            _check_patch_type(head)
+            _check_patch_type(headers)
         if plan.registry is None:
             plan.handler = self._virtual.get((info.group, info.resource))
             if plan.handler is None:
@@ -148,7 +160,9 @@ class Router:
         elif info.has_namespace:
             raise not_found()
 
-    def _plan_subresource(self, plan: Plan, resource: ResourceInfo, head: Head) -> None:
+    def _plan_subresource(
+        self, plan: Plan, resource: ResourceInfo, method: str, headers: Mapping[str, str]
+    ) -> None:
         info = plan.info
         found = resource.subresources.get(info.subresource)
         if found is None or (info.tail and info.subresource != "proxy"):
@@ -156,14 +170,14 @@ class Router:
         self._check_scope(info, resource)
         if not info.has_name:
             raise not_found()
-        verb = _SUB_VERBS.get(head.method, "")
+        verb = _SUB_VERBS.get(method, "")
         if verb not in found.verbs:
             raise method_not_allowed()
         if info.subresource in _CONNECT:
             plan.handler = self._connect
             return
         if verb == "patch":
-            _check_patch_type(head)
+            _check_patch_type(headers)
         handlers = self._subresources
         handler = handlers.get((info.group, info.resource, info.subresource, verb))
         plan.handler = handler or handlers.get(("*", "*", info.subresource, verb)) or handlers.get(("*", "*", "*", verb))
@@ -171,7 +185,7 @@ class Router:
             raise method_not_allowed()
 
 
-def _check_patch_type(head: Head) -> None:
-    media = head.headers.get("content-type", "").partition(";")[0].strip()
+def _check_patch_type(headers: Mapping[str, str]) -> None:
+    media = headers.get("content-type", "").partition(";")[0].strip()
     if media not in _PATCH_TYPES:
         raise UnsupportedMediaType("415: Unsupported Media Type", details={})

@@ -299,6 +299,12 @@ class APIServer:
         return f"https://[{address}]:{self.port}" if ":" in address else f"https://{address}:{self.port}"
 
     @property
+    def advertised_url(self) -> str:
+        """Where pods and other machines reach the server."""
+        address = self._address()
+        return f"https://[{address}]:{self.port}" if ":" in address else f"https://{address}:{self.port}"
+
+    @property
     def ca(self) -> bytes:
         """The CA's certificate, PEM."""
         return self.credentials.ca.certificate
