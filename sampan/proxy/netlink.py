@@ -149,7 +149,9 @@ class Netlink:
         """Say by which host a VXLAN gateway is reached."""
         with _failing(f"cannot set the tunnel to {host}"):
             await self._ipr.neigh("replace", ifindex=device.index, lladdr=mac, dst=gateway, state=_PERMANENT)
-            await self._ipr.fdb("replace", ifindex=device.index, lladdr=mac, dst=host)
+            # One host per MAC, since the MAC follows from the host: an entry that is there is the right one.
+            with _failing(f"cannot set the tunnel to {host}", errno.EEXIST):
+                await self._ipr.fdb("append", ifindex=device.index, lladdr=mac, dst=host)
 
     async def remove_tunnel_peer(self, device: Device, gateway: str, mac: str, host: str) -> None:
         """Forget a VXLAN gateway."""

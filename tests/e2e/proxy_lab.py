@@ -70,9 +70,8 @@ class Lab:
         number = len(self._namespaces)
         name = self._add(f"pod{number}")
         sh(f"ip link add veth{number} netns {self.node} type veth peer name eth0 netns {name}")
-        sh(
-            f"ip -n {self.node} link set veth{number} master {bridge} up; bridge -n {self.node} link set dev veth{number} hairpin on"
-        )
+        sh(f"ip -n {self.node} link set veth{number} master {bridge} up")
+        sh(f"bridge -n {self.node} link set dev veth{number} hairpin on")
         sh(f"ip -n {name} link set lo up; ip -n {name} link set eth0 up; ip -n {name} addr add {address}/24 dev eth0")
         sh(f"ip -n {name} route add default via {gateway}")
         return name
