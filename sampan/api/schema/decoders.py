@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     Decode = Callable[[Any, Seen], Any]
     Step = tuple[int, str, Any]
 
-_STRING, _ANY_STRING, _OPTIONAL, _ALWAYS, _CONSTANT, _EMPTY, _UNKNOWN = range(7)
+_STRING, _ANY_STRING, _OPTIONAL, _ALWAYS, _CONSTANT, _EMPTY, _UNKNOWN, _DROP = range(8)
 """What a plan's step does: take a string unless it is empty; take a string; decode and take unless empty; decode and
-take; add a constant; add a freshly decoded zero; report an unknown field."""
+take; add a constant; add a freshly decoded zero; report an unknown field; check a field whose gate is off."""
 
 _MAX_SHAPES = 256
 """Plans kept per struct; a client that makes up shapes must not make up memory."""
@@ -99,8 +99,13 @@ def _struct(info: TypeInfo) -> Decode:  # noqa: C901  see its inner function
             elif action == 5:
                 out[key] = argument(None, seen)
                 continue
-            else:
+            elif action == 6:
                 seen.append(source)
+                continue
+            else:
+                value = source[key]
+                if value is not None:
+                    argument(value, seen)
                 continue
             if value is not None:
                 raise Irregular
@@ -115,8 +120,9 @@ def _plan(info: TypeInfo, source: dict[str, Any]) -> tuple[Step, ...]:
     steps: list[Step] = [(_UNKNOWN, key, None) for key in source if key not in fields and not info.preserve_unknown]
     for name, field in fields.items():
         if field.feature_gate:
-            continue
-        if name in source:
+            if name in source:
+                steps.append((_DROP, name, decoder(field.type)))
+        elif name in source:
             steps.append(_present(field))
         elif (step := _absent(field)) is not None:
             steps.append(step)
