@@ -100,7 +100,7 @@ def test_list_items_merge_by_key_and_paths_show_it() -> None:
     live = put(None, deployment({"name": "a", "image": "a"}, {"name": "b", "image": "b"}), "m1")
     live = put(live, deployment({"name": "c", "image": "c"}, {"name": "a", "env": [{"name": "E", "value": "1"}]}), "m2")
     containers = live["spec"]["template"]["spec"]["containers"]
-    assert [one["name"] for one in containers] == ["b", "c", "a"]
+    assert [one["name"] for one in containers] == ["c", "a", "b"]
     with pytest.raises(Conflict) as caught:
         put(live, deployment({"name": "a", "image": "x"}), "m3")
     assert caught.value.details is not None
