@@ -10,7 +10,7 @@ from sampan.apiserver.registry.apps.workload import SPEC, Workload
 from sampan.apiserver.registry.core.podspec.defaults import default_template
 from sampan.apiserver.registry.core.podspec.options import options_for
 from sampan.apiserver.registry.core.podspec.template import always_restarting, pod_template, template_labels
-from sampan.apiserver.registry.validation import numbers, selectors
+from sampan.apiserver.registry.validation import gotypes, numbers, selectors
 
 if TYPE_CHECKING:
     from sampan.api.object import Object
@@ -100,7 +100,7 @@ def _update_strategy(errors: Errors, spec: Object) -> None:
     if kind == "OnDelete":
         return
     if kind != "RollingUpdate":
-        errors.append(field.not_supported(_UPDATE, _shown(update), ("RollingUpdate", "OnDelete")))
+        errors.append(field.not_supported(_UPDATE, gotypes.internal("apps.v1.DaemonSetUpdateStrategy", update), ("RollingUpdate", "OnDelete")))
         return
     if rolling is None:
         errors.append(field.required(_ROLLING))
@@ -116,9 +116,3 @@ def _update_strategy(errors: Errors, spec: Object) -> None:
     elif not has_unavailable and not has_surge:
         errors.append(field.required(_ROLLING.child("maxUnavailable"), "cannot be 0 when maxSurge is 0"))
 
-
-def _shown(update: Object) -> Object:
-    from sampan.apiserver.registry.validation import gotypes  # noqa: PLC0415 - only for this message
-
-    shown: Object = gotypes.internal("apps.v1.DaemonSetUpdateStrategy", update)
-    return shown
