@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeVerdicts:
-    """What probes say of containers, by container id. started: with a startup probe that has succeeded, or without
-    one; failed_liveness, failed_startup: to be killed."""
+    """What probes say of containers, by container id.
 
-    started: Collection[str] = ()
+    unstarted: whose startup probe has not succeeded yet. failed_liveness, failed_startup: to be killed.
+    """
+
     unstarted: Collection[str] = ()
     failed_liveness: Collection[str] = ()
     failed_startup: Collection[str] = ()
@@ -39,8 +40,11 @@ class ProbeVerdicts:
 
 @dataclass(slots=True)
 class PodActions:
-    """kill_pod: stop the sandbox and all in it. create_sandbox: with `attempt`. kill: container -> why. start: in order.
-    kill_sidecars: the regular containers are done for good, the sidecars end in reverse order."""
+    """What a pass is to do.
+
+    kill_pod: stop the sandbox and all in it. create_sandbox: with `attempt`. kill: container -> why. start: in order.
+    kill_sidecars: the regular containers are done for good, the sidecars end in reverse order.
+    """
 
     kill_pod: bool = False
     create_sandbox: bool = False

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 _log = logger("kubelet")
 
 _RETRY_SECONDS = 1.0
+_RELIST_RETRY_SECONDS = 0.2
 _LOG_SECONDS = 10.0
 _GC_SECONDS = 60.0
 _IMAGE_GC_SECONDS = 300.0
@@ -92,7 +93,7 @@ class Kubelet:
         self._objects = ObjectCache(client, self._informers, self._source_changed)
         self._pods = self._informers.informer(PODS, field_selector=f"spec.nodeName={options.node_name}")
         self._images = ImageManager(runtime, self._objects, self._recorder, clock)
-        self._status = NodeStatus(options, client, runtime, self._recorder, clock, lambda: self._port)
+        self._status = NodeStatus(options, client, runtime, self._recorder, clock, port=lambda: self._port)
         self._port = options.kubelet_port
         self._node = self._services(gate or OpenGate())
         self._workers: PodWorkers | None = None
@@ -117,7 +118,7 @@ class Kubelet:
             volumes=volumes,
             cgroups=PodCgroups(options.cgroup_root),
             builder=builder,
-            starter=ContainerStarter(runtime, self._images, builder, hooks, self._recorder, clock),
+            starter=ContainerStarter(runtime, self._images, builder, hooks, recorder=self._recorder, clock=clock),
             killer=ContainerKiller(runtime, hooks, self._recorder, clock),
             checker=Checker(runtime, clock),
             services=_Services(self._informers),
@@ -170,8 +171,11 @@ class Kubelet:
         async for event in self._runtime.events():
             if event.type is not RuntimeEventType.RELIST:
                 workers.handle(event)
-            elif await self._relist(workers):
-                self._relisted.set()
+                continue
+            while not await self._relist(workers):
+                await self._clock.sleep(_RELIST_RETRY_SECONDS)
+            self._relisted.set()
+            workers.wake_all()  # what failed while the runtime was away is tried again at once
         raise tasks.ServiceEndedError("runtime events")
 
     async def _relist(self, workers: PodWorkers) -> bool:

@@ -1,8 +1,9 @@
 """The node's certificates: obtained by CertificateSigningRequest, renewed before they end.
 
-The client certificate (signer ``kubernetes.io/kube-apiserver-client-kubelet``) is first asked for with a bootstrap token,
-later with itself; the serving certificate (``kubernetes.io/kubelet-serving``) with the client certificate. Files:
-``kubelet-client.crt``, ``kubelet-client.key``, ``kubelet-server.crt``, ``kubelet-server.key`` below the pki directory.
+The client certificate (signer ``kubernetes.io/kube-apiserver-client-kubelet``) is first asked for with a bootstrap
+token, later with itself; the serving certificate (``kubernetes.io/kubelet-serving``) with the client certificate.
+Files: ``kubelet-client.crt``, ``kubelet-client.key``, ``kubelet-server.crt``, ``kubelet-server.key`` below the pki
+directory.
 Source: Kubernetes documentation "TLS bootstrapping", "Certificates and Certificate Signing Requests".
 """
 

@@ -1,7 +1,7 @@
 """Cgroups of pods: the parent below which the runtime puts a pod's containers, and its removal.
 
-Names as kubelet's cgroupfs driver: ``<root>/kubepods[/burstable|/besteffort]/pod<uid>``. Handles version 1, 2 and hybrid
-hosts by looking at what is mounted. root is unique to the cluster instance.
+Names as kubelet's cgroupfs driver: ``<root>/kubepods[/burstable|/besteffort]/pod<uid>``. Handles version 1, 2 and
+hybrid hosts by looking at what is mounted. root is unique to the cluster instance.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ class PodCgroups:
         return f"{self._root}/kubepods{tier}/pod{uid}"
 
     def create(self, uid: str, qos: str, *, shares: int, quota: int, memory: int) -> None:
-        """Make a pod's cgroup with its limits; 0 leaves one alone. Whatever the host refuses stays unlimited: the
-        containers' own limits hold nevertheless."""
+        """Make a pod's cgroup with its limits; 0 leaves one alone.
+
+        Whatever the host refuses stays unlimited: the containers' own limits hold nevertheless.
+        """
         path = self.parent(uid, qos).lstrip("/")
         if self._unified:
             values = {

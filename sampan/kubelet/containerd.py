@@ -37,8 +37,11 @@ class RegistryHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerdOptions:
-    """directory: holds root, configuration and registry hosts. state: run-time state and sockets (must survive nothing
-    longer than a boot). registries: registry name as in image references -> how to reach it."""
+    """Where one private containerd lives.
+
+    directory: holds root, configuration and registry hosts. state: run-time state and sockets, which outlive no boot.
+    registries: registry name as in image references -> how to reach it.
+    """
 
     directory: Path
     state: Path

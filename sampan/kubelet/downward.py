@@ -14,7 +14,7 @@ from sampan.api import quantity
 from sampan.kubelet.pods import find_container
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sampan.api.object import Object
 
@@ -32,7 +32,7 @@ def pod_field(pod: Object, path: str, *, ips: Sequence[str], host_ips: Sequence[
     if subscript:
         values: Mapping[str, str] = meta.get(subscript.group(1).removeprefix("metadata.")) or {}
         return values.get(subscript.group(2), "")
-    simple = {
+    simple: Callable[[], str] | None = {
         "metadata.name": lambda: meta["name"],
         "metadata.namespace": lambda: meta["namespace"],
         "metadata.uid": lambda: meta["uid"],
@@ -47,8 +47,7 @@ def pod_field(pod: Object, path: str, *, ips: Sequence[str], host_ips: Sequence[
     }.get(path)
     if simple is None:
         raise DownwardError(f"unsupported fieldPath: {path}")
-    value: str = simple()
-    return value
+    return simple()
 
 
 def container_resource(pod: Object, reference: Object, container: str, allocatable: Mapping[str, str]) -> str:
@@ -81,6 +80,6 @@ def _format_map(values: Mapping[str, str] | None) -> str:
 
 
 def go_quote(text: str) -> str:
-    """Quote as Go's %q: JSON's escapes, with ``\\x`` for other control characters, printable characters as they are."""
+    r"""Quote as Go's %q: JSON's escapes, with ``\x`` for other control characters, printable characters as they are."""
     quoted = json.dumps(text, ensure_ascii=False)
     return re.sub(r"\\u00([0-9a-f]{2})", r"\\x\1", quoted)

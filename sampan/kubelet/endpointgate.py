@@ -1,10 +1,9 @@
-"""When a terminating pod may get SIGTERM: after no EndpointSlice offers it to new connections. See
-docs/adr/0031-endpoints-before-sigterm.md.
+"""When a terminating pod may get SIGTERM: after no EndpointSlice offers it to new connections.
 
-The pod's deletionTimestamp makes the EndpointSlice controller mark its endpoints as not ready; service proxies take them
-out of their rules as soon as they see that. The gate sees the same slices, waits for the mark, and then a moment more
-for the proxies of all nodes. It never waits longer than `_LIMIT`: without Services, or without that controller, pods
-must end all the same.
+See docs/adr/0031-endpoints-before-sigterm.md. The pod's deletionTimestamp makes the EndpointSlice controller mark its
+endpoints as not ready; service proxies take them out of their rules as soon as they see that. The gate sees the same
+slices, waits for the mark, and then a moment more for the proxies of all nodes. It never waits longer than `_LIMIT`:
+without Services, or without that controller, pods must end all the same.
 """
 
 from __future__ import annotations

@@ -28,8 +28,10 @@ _log = logger("kubelet.images")
 
 
 class StartError(SampanError):
-    """A container cannot be started now. reason: of the waiting state ("ErrImagePull"); retry_after: seconds, when
-    nothing but time helps."""
+    """A container cannot be started now.
+
+    reason: of the waiting state ("ErrImagePull"). retry_after: seconds, when nothing but time helps.
+    """
 
     def __init__(self, reason: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -75,6 +75,7 @@ class NodeStatus:
         runtime: ContainerRuntime,
         recorder: Recorder,
         clock: Clock,
+        *,
         port: Callable[[], int],
     ) -> None:
         self._options = options
@@ -236,8 +237,10 @@ class NodeStatus:
         return found
 
     async def run(self) -> None:
-        """Report until cancelled: often until the node is Ready for the first time, then when something changed, and
-        every few minutes in any case."""
+        """Report until cancelled.
+
+        Often until the node is Ready for the first time, then when something changed, and every few minutes anyway.
+        """
         was_ready = False
         while True:
             status = await self.status()

@@ -13,8 +13,12 @@ import json
 import platform
 import struct
 import tarfile
+from typing import TYPE_CHECKING
 
 from sampan.base.errors import SampanError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PAUSE_IMAGE = "localhost/sampan/pause:1"
 
@@ -62,14 +66,17 @@ def _code_aarch64(data: int) -> bytes:
     return b"".join(struct.pack("<I", word) for word in [*begin, *wait, again, *end])
 
 
-_MACHINES = {
+_MACHINES: dict[str, tuple[str, int, Callable[[int], bytes]]] = {
     "x86_64": ("amd64", 62, _code_x86_64),
     "aarch64": ("arm64", 183, _code_aarch64),
 }
 
 
 def pause_program(machine: str | None = None) -> bytes:
-    """Build the ELF file for a machine as ``uname -m`` names it; None: this one. Raises UnsupportedArchitectureError."""
+    """Build the ELF file for a machine as ``uname -m`` names it; None: this one.
+
+    Raises UnsupportedArchitectureError.
+    """
     _, number, assemble = _lookup(machine)
     # The data's address depends on the code's length, which does not depend on the address (all are above 16 bits).
     length = (len(assemble(_BASE)) + 7) // 8 * 8
@@ -111,10 +118,10 @@ def pause_archive(machine: str | None = None) -> bytes:
     return _tar({**layout, **blobs})
 
 
-def _lookup(machine: str | None) -> tuple[str, int, type]:
+def _lookup(machine: str | None) -> tuple[str, int, Callable[[int], bytes]]:
     name = machine or platform.machine()
     try:
-        return _MACHINES[name]  # type: ignore[return-value]
+        return _MACHINES[name]
     except KeyError:
         raise UnsupportedArchitectureError(f"no pause program for {name}; name a sandbox image of your own") from None
 

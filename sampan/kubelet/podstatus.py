@@ -61,7 +61,7 @@ def pod_status(pod: Object, records: PodRecords, view: StatusView) -> Object:
     if generation:
         status["observedGeneration"] = generation
     status["phase"] = phase
-    status["conditions"] = _conditions(pod, phase, init, regular, records, view)
+    status["conditions"] = _conditions(pod, phase, init, regular, records, view=view)
     if view.failure:
         status["reason"], status["message"] = view.failure
     if view.host_ips:
@@ -234,6 +234,7 @@ def _conditions(
     init: Sequence[Object],
     regular: Sequence[Object],
     records: PodRecords,
+    *,
     view: StatusView,
 ) -> list[Object]:
     sandbox = records.ready_sandbox

@@ -24,11 +24,12 @@ from sampan.kubelet.environment import Surroundings
 from sampan.kubelet.events import pod_reference
 from sampan.kubelet.images import StartError
 from sampan.kubelet.killer import grace_for
+from sampan.kubelet.podresize import apply_resources
+from sampan.kubelet.podsandbox import create_sandbox
 from sampan.kubelet.podstatus import StatusView, pod_status
 from sampan.kubelet.podtermination import terminate
 from sampan.kubelet.probes.prober import Prober
-from sampan.kubelet.records import PodRecords, SandboxRecord
-from sampan.kubelet.resources import pod_resources
+from sampan.kubelet.records import PodRecords
 from sampan.kubelet.runtime import RuntimeEventType, RuntimeFault
 from sampan.kubelet.services import service_environment
 from sampan.kubelet.starter import Start
@@ -76,8 +77,9 @@ class PodWorker:
         self.finished = False
         self.removed = False
         """The API has no such pod any more: there is nobody to report to."""
-        self._created = created
+        self.created = created
         self._waiting: dict[str, tuple[str, str]] = {}
+        self.applied: dict[str, Object] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._retry: float | None = None
@@ -227,10 +229,11 @@ class PodWorker:
                 return
         await self._kill_some(todo)
         if todo.create_sandbox:
-            await self._create_sandbox(todo)
+            await create_sandbox(self, todo.attempt)
         elif self.records.ready_sandbox is not None:
             await self.node.volumes.set_up(self.pod, self.ips)
-        self._watch_adopted(prober)
+        self._watch_adopted()
+        await apply_resources(self)
         started = [await self._start(container) for container in todo.start]
         if any(started) or todo.kill or todo.kill_sidecars:
             self._wake.set()  # what follows (the next init container) is the next pass's business
@@ -266,39 +269,6 @@ class PodWorker:
                     record.reason = status.reason if status.reason == "OOMKilled" else record.reason
                     self.container_exited(record, status.exit_code, status.finished_at)
 
-    async def _create_sandbox(self, todo: actions.PodActions) -> None:
-        """Start the sandbox while the volumes are prepared and the first image is fetched."""
-        spec = self.sandbox_spec(todo.attempt)
-        shares, quota, memory = pod_resources(self.pod)
-        self.node.cgroups.create(self.uid, pods.qos_class(self.pod), shares=shares, quota=quota, memory=memory)
-        failures: list[Exception] = []
-
-        async def volumes() -> None:
-            try:
-                await self.node.volumes.set_up(self.pod, self.ips)
-            except (VolumeError, APIStatusError, OSError) as error:
-                failures.append(error)
-
-        async def sandbox() -> None:
-            try:
-                sandbox_id = await self.node.runtime.run_sandbox(spec)
-            except RuntimeFault as error:
-                failures.append(error)
-                return
-            record = SandboxRecord(
-                id=sandbox_id, attempt=todo.attempt, ready=True, created_at=int(self.node.clock.time() * 1e9)
-            )
-            self._created(sandbox_id, self)
-            self.records.sandboxes.insert(0, record)
-            if not self.pod["spec"].get("hostNetwork"):
-                record.ips = await self.node.runtime.sandbox_ips(sandbox_id)
-
-        async with asyncio.TaskGroup() as group:
-            spawn(group, sandbox(), name=f"sandbox {self.uid}")
-            spawn(group, volumes(), name=f"volumes {self.uid}")
-        if failures:
-            raise failures[0]
-
     async def _start(self, container: Object) -> bool:
         """Start one container; a failure becomes its waiting state and does not stop the others."""
         sandbox = self.records.ready_sandbox
@@ -315,7 +285,7 @@ class PodWorker:
                 sandbox_id=sandbox.id,
                 sandbox=self.sandbox_spec(sandbox.attempt),
                 around=self._surroundings(),
-                created=lambda container_id: self._created(container_id, self),
+                created=lambda container_id: self.created(container_id, self),
                 started=lambda record: self._started(container, record),
             )
             await self.node.starter.start(work, image)
@@ -329,6 +299,7 @@ class PodWorker:
 
     def _started(self, container: Object, record: ContainerRecord) -> None:
         self._waiting.pop(container["name"], None)
+        self.applied[record.id] = container.get("resources") or {}
         if record.running:
             self._probe(container, record)
         self.publish()
@@ -338,9 +309,8 @@ class PodWorker:
         assert self._prober is not None
         self._prober.add(self.pod, container, record.id, ip, started_at=record.started_at / 1e9, ready=ready)
 
-    def _watch_adopted(self, prober: Prober) -> None:
+    def _watch_adopted(self) -> None:
         """Probe running containers that an earlier agent started; what it said of them holds until the first result."""
-        del prober
         known = {s["name"]: s for s in (self.pod.get("status") or {}).get("containerStatuses") or ()}
         for container in pods.all_containers(self.pod):
             record = self.records.latest(container["name"])
@@ -355,6 +325,9 @@ class PodWorker:
         if self.pod["spec"].get("hostNetwork"):
             return list(self.node.options.node_ips) if self.records.sandboxes else []
         sandbox = self.records.ready_sandbox or self.records.sandbox
+        if self.finished and not (sandbox and sandbox.ips):
+            # The runtime forgets a dead sandbox's addresses; a pod that has ended keeps showing its own.
+            return [entry["ip"] for entry in (self.pod.get("status") or {}).get("podIPs") or ()]
         return list(sandbox.ips) if sandbox else []
 
     def sandbox_spec(self, attempt: int) -> SandboxSpec:

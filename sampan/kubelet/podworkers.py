@@ -5,7 +5,6 @@ Source: kubelet's pod_workers.go and kubelet_pods.go (HandlePodCleanups).
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from sampan.api.object import uid_of
@@ -18,6 +17,8 @@ from sampan.kubelet.records import PodRecords, container_record, sandbox_record
 from sampan.kubelet.runtime import ContainerState, RuntimeEventType, RuntimeFault
 
 if TYPE_CHECKING:
+    import asyncio
+
     from sampan.api.object import Object
     from sampan.kubelet.interface import NodeServices
     from sampan.kubelet.runtime import Container, RuntimeEvent
@@ -128,6 +129,11 @@ class PodWorkers:
         for worker in self._workers.values():
             if worker.pod["metadata"]["namespace"] == namespace and not pods.is_terminal(worker.pod):
                 worker.wake()
+
+    def wake_all(self) -> None:
+        """Have every worker look again."""
+        for worker in self._workers.values():
+            worker.wake()
 
     async def relist(self) -> None:
         """Read everything from the runtime and correct the records. Raises RuntimeFault."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 
-class RuntimeFault(SampanError):
+class RuntimeFault(SampanError):  # noqa: N818 - RuntimeError is taken
     """The runtime refused or failed. code: the gRPC code's Go name ("Unknown", "Unavailable"); message: its text."""
 
     def __init__(self, message: str, *, code: str = "Unknown") -> None:
@@ -175,8 +175,10 @@ class ContainerSecurity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """What a container is made of (CRI ContainerConfig). image: a reference or id the runtime has.
-    log_path: relative to the sandbox's log directory."""
+    """What a container is made of (CRI ContainerConfig).
+
+    image: a reference or id the runtime has. log_path: relative to the sandbox's log directory.
+    """
 
     name: str
     attempt: int

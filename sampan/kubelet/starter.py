@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One container to start. records: where its record goes as soon as the runtime has it. created: told the id
-    before the process runs, so that its exit cannot be missed."""
+    """One container to start.
+
+    records: where its record goes as soon as the runtime has it. created: told the id before the process runs, so that
+    its exit cannot be missed.
+    """
 
     pod: Object
     container: Object
@@ -59,6 +62,7 @@ class ContainerStarter:
         images: ImageManager,
         builder: ContainerBuilder,
         hooks: HookRunner,
+        *,
         recorder: Recorder,
         clock: Clock,
     ) -> None:

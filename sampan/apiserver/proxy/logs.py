@@ -1,6 +1,7 @@
 """``GET pods/<name>/log``: a container's log, passed through from the kubelet as it comes.
 
-Source: pkg/registry/core/pod/strategy.go (LogLocation), validation.ValidatePodLogOptions, generic/rest/response_checker.go.
+Source: pkg/registry/core/pod/strategy.go (LogLocation), validation.ValidatePodLogOptions, and the registry's
+generic/rest/response_checker.go.
 """
 
 from __future__ import annotations

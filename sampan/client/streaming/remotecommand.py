@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from sampan.base.tasks import spawn
 from sampan.client.streaming.spdy import SPDYError, SPDYSession, SPDYStream
-from sampan.client.streaming.websocket import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from sampan.api.object import Object
     from sampan.client.streaming.pipe import ByteReader
+    from sampan.client.streaming.websocket import WebSocket
 
 V4 = "v4.channel.k8s.io"
 V5 = "v5.channel.k8s.io"
@@ -97,7 +97,7 @@ class RemoteCommand:
 
 
 def open_streams(session: SPDYSession, wanted: Mapping[int, bool]) -> dict[int, SPDYStream]:
-    """Open the SPDY streams of a command: error always, the others as wanted. The server expects no particular order."""
+    """Open the SPDY streams of a command: error always, the others as wanted."""
     return {
         channel: session.open({"streamtype": name})
         for channel, name in _NAMES.items()

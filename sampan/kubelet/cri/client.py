@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import grpc
-import grpc.aio
+import grpc  # type: ignore[import-untyped]
+import grpc.aio  # type: ignore[import-untyped]
 from cri_api.v1 import api_pb2 as pb
 from cri_api.v1 import api_pb2_grpc
 
@@ -229,6 +229,7 @@ class CRIRuntime:
             failures += 1
 
     async def _cri_events(self) -> AsyncIterator[rt.RuntimeEvent]:
+        await self._channel.channel_ready()
         call = self._runtime.GetContainerEvents(pb.GetEventsRequest(), wait_for_ready=True)
         yield rt.RuntimeEvent(type=rt.RuntimeEventType.RELIST)
         async for message in call:
@@ -244,6 +245,7 @@ class CRIRuntime:
 
     async def _containerd_events(self) -> AsyncIterator[rt.RuntimeEvent]:
         request = containerd_events.SubscribeRequest(filters=containerd_events.FILTERS)
+        await self._channel.channel_ready()
         call = self._subscribe(request, wait_for_ready=True)
         # containerd sends no headers before the first event, so there is nothing to wait for: the kubelet relists once
         # more a moment later, for what happened while the subscription was on its way.

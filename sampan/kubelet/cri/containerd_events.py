@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
+from google.protobuf import (  # type: ignore[import-untyped]
+    any_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    timestamp_pb2,
+)
 
 from sampan.kubelet.runtime import RuntimeEvent, RuntimeEventType
 
@@ -31,7 +37,7 @@ def _declare(package: str, messages: dict[str, list[_Field]]) -> dict[str, Any]:
         message = file.message_type.add(name=name)
         for field_name, number, kind, type_name in fields:
             declared = message.field.add(name=field_name, number=number, label=3 if field_name == "filters" else 1)
-            declared.type = kind  # type: ignore[assignment]
+            declared.type = kind
             if type_name:
                 declared.type_name = type_name
     # A pool of our own: another package in the process may have declared containerd's messages as well.

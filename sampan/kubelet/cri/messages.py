@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cri_api.v1 import api_pb2 as pb
+from cri_api.v1 import api_pb2
 
 from sampan.kubelet import runtime as rt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# Enumerations are plain numbers here; the stubs would have each named.
+pb: Any = api_pb2
 
 _PROFILE_TYPES = {"RuntimeDefault": 0, "Unconfined": 1, "Localhost": 2}
 _PROTOCOLS = {"TCP": 0, "UDP": 1, "SCTP": 2}

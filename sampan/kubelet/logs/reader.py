@@ -23,8 +23,11 @@ _BLOCK = 65536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOptions:
-    """v1.PodLogOptions. tail: lines, None for all. since: epoch seconds, 0 for all. limit: bytes, None for all.
-    stream: "All", "Stdout" or "Stderr"."""
+    """v1.PodLogOptions.
+
+    tail: lines, None for all. since: epoch seconds, 0 for all. limit: bytes, None for all. stream: "All", "Stdout" or
+    "Stderr".
+    """
 
     follow: bool = False
     timestamps: bool = False

@@ -1,5 +1,7 @@
-"""Log rotation: a container's log over the size limit becomes ``<log>.<time>``, older ones are compressed, the oldest
-go. Source: kubelet's logs/container_log_manager.go.
+"""Log rotation.
+
+A container's log over the size limit becomes ``<log>.<time>``, older ones are compressed, the oldest go. Source:
+kubelet's logs/container_log_manager.go.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ class VolumeManager:
 
     def path(self, pod: Object, volume: str) -> Path:
         """Tell where a volume that was set up lies on the host."""
-        return self._resolved[uid_of(pod), volume]
+        found: Path = self._resolved[uid_of(pod), volume]
+        return found
 
     def sub_path(self, pod: Object, container: str, index: int, volume: str, relative: str) -> Path:
         """Return a host path that is safe to mount for a subPath. Raises VolumeError."""
@@ -120,7 +121,7 @@ class VolumeManager:
         raise VolumeError(f"no volume plugin matched: {kind} is not supported by this node")
 
     def _directory(self, place: _Place, plugin: str) -> Path:
-        return self.pod_directory(uid_of(place.pod)) / "volumes" / f"kubernetes.io~{plugin}" / place.volume["name"]
+        return self.pod_directory(uid_of(place.pod)) / "volumes" / f"kubernetes.io~{plugin}" / str(place.volume["name"])
 
     async def _files(self, place: _Place, plugin: str) -> Path:
         directory = self._directory(place, plugin)
