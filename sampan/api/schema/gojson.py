@@ -61,10 +61,17 @@ def _loads_like_go(data: bytes) -> Any:
         raise MalformedError(problem)
     text = data.decode("utf-8", "replace")
     try:
-        parsed = json.loads(text, parse_int=number_of, parse_float=number_of)
+        parsed = json.loads(text, parse_int=_finite, parse_float=_finite)
     except RecursionError as error:
         raise MalformedError("exceeded max depth") from error
     return _without_surrogates(parsed)
+
+
+def _finite(text: str) -> int | float:
+    number = number_of(text)
+    if number in (float("inf"), float("-inf")):
+        raise MalformedError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return number
 
 
 def _without_surrogates(value: Any) -> Any:

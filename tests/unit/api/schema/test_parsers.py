@@ -38,6 +38,11 @@ def test_syntax_errors_are_worded_as_in_go(text, message):
     assert str(caught.value) == message
 
 
+def test_numbers_beyond_a_double_are_refused():
+    with pytest.raises(MalformedError, match="cannot unmarshal number 1e999 into Go value of type float64"):
+        gojson.loads(b'{"a":1e999}')
+
+
 def test_what_go_forgives_is_forgiven():
     assert gojson.loads(b'{"a":"\\ud800"}') == {"a": "\ufffd"}
     assert gojson.loads(b'{"a":"\xff"}') == {"a": "\ufffd"}
