@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampan.api import apply as applied
-from sampan.api import errors, schema
+from sampan.api import errors, jsonpatch, schema
 from sampan.api.errors import BadRequest
 from sampan.api.schema import MalformedError
 from sampan.apiserver.admission.interface import CREATE, UPDATE
@@ -18,20 +18,27 @@ if TYPE_CHECKING:
     from sampan.api.object import Object
     from sampan.apiserver.handlers.call import Call
     from sampan.apiserver.handlers.writes import Writes
-    from sampan.apiserver.registry.write import Outcome
+    from sampan.apiserver.options import WriteOptions
+    from sampan.apiserver.registry.write import Outcome, Write
     from sampan.apiserver.storage.entry import Entry
 
 
 async def apply(call: Call, writes: Writes) -> Outcome:
     """PATCH with ``application/apply-patch+yaml``."""
     options = write_options(call.query, "PatchOptions", apply=True)
+    config, repeated = parse_configuration(call)
+    return await apply_configuration(call, writes, config, repeated, write_of(call, options, "PatchOptions"), options)
+
+
+async def apply_configuration(
+    call: Call, writes: Writes | None, config: Object, repeated: list[str], write: Write, options: WriteOptions
+) -> Outcome:
+    """Apply a parsed configuration. writes: None when an absent object must not be created."""
     registry, info = call.registry, call.info
-    config, repeated = _parse(call)
-    write = write_of(call, options, "PatchOptions")
 
     async def transform(old: Object | None, current: Entry | None) -> Object:
         live = registry.mutable(current) if current is not None else None
-        if old is None:
+        if old is None and writes is not None:
             writes.check_may_create(call)
         record = ownership.write_for(registry, write)
         found = applied.apply(registry.type, registry.gvk, live, config, record, force=bool(options.force))
@@ -40,23 +47,39 @@ async def apply(call: Call, writes: Writes) -> Outcome:
         registry.strategy.default(new)
         check_name(new, write.name, write.namespace)
         registry.check_namespace(write, new)
+        if write.recorded_as == "scale":
+            forget_times(new)
         request = registry.admission_request(CREATE if old is None else UPDATE, write, new, old)
+        request.subresource = write.recorded_as
         await registry.admission.mutate(request)
         return new
 
-    if registry.store.get(info.namespace, info.name) is None and info.subresource:
+    may_create = writes is not None and not info.subresource
+    if registry.store.get(call.namespace, info.name) is None and not may_create:
         raise errors.not_found(registry.group_resource, info.name)
-    return await registry.update(write, transform, forced_create=not info.subresource)
+    return await registry.update(write, transform, forced_create=may_create)
 
 
-def _parse(call: Call) -> tuple[Object, list[str]]:
+def parse_configuration(call: Call) -> tuple[Object, list[str]]:
+    """The body, which may be YAML, and the keys that it repeats. Raises BadRequest."""
     body = call.body
     if not isinstance(body, bytes):
         return body, []
     try:
         parsed = schema.parse(body, yaml=True)
     except MalformedError as error:
-        raise BadRequest(f"error decoding YAML: {error}") from None
-    if not isinstance(parsed.value, dict):
-        raise BadRequest("error decoding YAML: the configuration is no object")
-    return parsed.value, list(parsed.strict)
+        raise BadRequest(f"error decoding YAML: error converting YAML to JSON: {error}") from None
+    value = {} if parsed.value is None else parsed.value
+    if not isinstance(value, dict):
+        target = "Go value of type map[string]interface {}"
+        problem = f"json: cannot unmarshal {jsonpatch.json_name(value)} into {target}"
+        raise BadRequest(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {problem}")
+    lines = [line for text in parsed.strict for line in text.removeprefix("yaml: unmarshal errors:\n  ").split("\n  ")]
+    return value, lines
+
+
+def forget_times(obj: Object) -> None:
+    """Entries of the scale subresource carry no time."""
+    for entry in obj["metadata"].get("managedFields") or ():
+        if entry.get("subresource") == "scale":
+            entry.pop("time", None)

@@ -36,6 +36,12 @@ class Call:
         return self.plan.info
 
     @property
+    def namespace(self) -> str:
+        """The namespace of the objects: "" for cluster-scoped ones, also where the path says ``namespaces/<name>``."""
+        plan = self.plan
+        return plan.info.namespace if plan.registry is None or plan.registry.info.namespaced else ""
+
+    @property
     def query(self) -> Query:
         return self.plan.query
 

@@ -97,7 +97,10 @@ def _unknown_kind(raw: Object, gvk: GroupVersionKind) -> errors.Invalid:
 def _refused(raw: Object, why: str) -> errors.Invalid:
     """The patched document as Go prints it, and what is wrong with it."""
     document = orjson.dumps({key: raw[key] for key in sorted(raw)}).decode()
-    return errors.invalid("", "", "", [field.invalid("patch", document, why)])
+    error = errors.invalid("", "", "", [field.invalid("patch", document, why)])
+    if error.details is not None:
+        error.details.pop("kind", None)
+    return error
 
 
 class Patches:
@@ -122,7 +125,7 @@ class Patches:
             del current
             return await self._patched(call, write, old, patcher, options.field_validation)
 
-        if registry.store.get(info.namespace, info.name) is None:
+        if registry.store.get(call.namespace, info.name) is None:
             raise errors.not_found(registry.group_resource, info.name)
         return await registry.update(write, transform)
 
@@ -137,6 +140,3 @@ class Patches:
         request = registry.admission_request(UPDATE, write, new, old)
         await registry.admission.mutate(request)
         return new
-
-
-

@@ -36,7 +36,7 @@ def get(call: Call) -> Outcome | Awaitable[Outcome]:
     store = registry.store
     if not store.authoritative or (call.query and first(call.query, "resourceVersion") not in (None, "", "0")):
         return _get_fresh(call)
-    entry = store.get(info.namespace, info.name)
+    entry = store.get(call.namespace, info.name)
     if entry is None:
         raise errors.not_found(registry.group_resource, info.name)
     return Outcome(200, entry)
@@ -49,7 +49,7 @@ async def _get_fresh(call: Call) -> Outcome:
         await registry.store.wait_fresh(parse_version(wanted))
     except StorageError as error:
         raise translate.get(registry.group_resource, call.info.name, error) from error
-    return Outcome(200, registry.find(call.info.namespace, call.info.name))
+    return Outcome(200, registry.find(call.namespace, call.info.name))
 
 
 def parse_version(text: str) -> int:
@@ -72,7 +72,7 @@ def selected(call: Call, options: ListOptions) -> Selection:
     found = plan.selection
     if found is None:
         name = call.info.name if call.info.has_name else ""
-        found = plan.selection = selectors.selection(call.registry, options, call.info.namespace, name)
+        found = plan.selection = selectors.selection(call.registry, options, call.namespace, name)
     return found
 
 

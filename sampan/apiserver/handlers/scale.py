@@ -8,6 +8,7 @@ from sampan.api import errors, field, schema
 from sampan.api.errors import BadRequest
 from sampan.api.gvk import GroupVersionKind
 from sampan.apiserver.admission.interface import UPDATE
+from sampan.apiserver.handlers import applying
 from sampan.apiserver.handlers import body as bodies
 from sampan.apiserver.handlers import patch as patches
 from sampan.apiserver.handlers.writes import check_name, write_of
@@ -29,7 +30,7 @@ SCALE = GroupVersionKind("autoscaling", "v1", "Scale")
 def get(call: Call) -> Outcome:
     """The current Scale."""
     registry = call.registry
-    entry = registry.find(call.info.namespace, call.info.name)
+    entry = registry.find(call.namespace, call.info.name)
     return Outcome(object=registry.strategy.get_scale(registry.view(entry)), as_is=True)
 
 
@@ -37,21 +38,41 @@ async def update(call: Call) -> Outcome:
     """PUT a Scale."""
     options = write_options(call.query, "UpdateOptions")
     scale = bodies.decode(call, SCALE, options.field_validation)
-    check_name(scale, call.info.name, call.info.namespace)
+    check_name(scale, call.info.name, call.namespace)
     return await _change(call, write_of(call, options, "UpdateOptions"), lambda _: scale)
 
 
 async def patch(call: Call) -> Outcome:
     """PATCH a Scale."""
-    options = write_options(call.query, "PatchOptions", apply=patches.is_apply(call))
     if patches.is_apply(call):
-        raise BadRequest("apply is not supported for the scale subresource")
+        return await _apply(call)
+    options = write_options(call.query, "PatchOptions")
     patcher = patches.patcher_for(call, schema.type_of(SCALE))
 
     def patched(current: Object) -> Object:
         return patches.decode_patched(call, SCALE, patcher(current), options.field_validation)
 
     return await _change(call, write_of(call, options, "PatchOptions"), patched)
+
+
+async def _apply(call: Call) -> Outcome:
+    """Apply a Scale: what it says of replicas is applied to the workload itself."""
+    options = write_options(call.query, "PatchOptions", apply=True)
+    config, repeated = applying.parse_configuration(call)
+    if (config.get("apiVersion"), config.get("kind")) != (SCALE.api_version, SCALE.kind):
+        group, _, version = str(config.get("apiVersion") or "").rpartition("/")
+        raise BadRequest(f"invalid object type: {group}/{version}, Kind={config.get('kind') or ''}")
+    registry, write = call.registry, write_of(call, options, "PatchOptions")
+    write.owned_as, write.subresource = "scale", ""
+    replicas = (config.get("spec") or {}).get("replicas")
+    if isinstance(replicas, int) and replicas < 0:
+        _validate(config, write.name)
+    applied = {
+        "apiVersion": registry.api_version, "kind": registry.info.kind,
+        "metadata": config.get("metadata") or {}, "spec": {} if replicas is None else {"replicas": replicas},
+    }  # fmt: skip
+    result = await applying.apply_configuration(call, None, applied, repeated, write, options)
+    return Outcome(object=registry.strategy.get_scale(_object(registry, result)), as_is=True)
 
 
 async def _change(call: Call, write: Write, make: Callable[[Object], Object]) -> Outcome:
@@ -77,7 +98,7 @@ async def _change(call: Call, write: Write, make: Callable[[Object], Object]) ->
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata'].get('uid', '')}"
             raise errors.conflict(registry.group_resource, write.name, why)
         ownership.updated(registry, write, new, old)
-        _forget_times(new)
+        applying.forget_times(new)
         await registry.admission.validate(request)
         return new
 
@@ -94,10 +115,3 @@ def _validate(scale: Object, name: str) -> None:
     if replicas < 0:
         wrong = field.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise errors.invalid("autoscaling", "Scale", name, [wrong])
-
-
-def _forget_times(obj: Object) -> None:
-    """Entries of the scale subresource carry no time."""
-    for entry in obj["metadata"].get("managedFields") or ():
-        if entry.get("subresource") == "scale":
-            entry.pop("time", None)

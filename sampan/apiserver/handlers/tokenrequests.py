@@ -46,18 +46,18 @@ class TokenRequests:
         ownership.virtual(_KIND, request, manager=write.manager, subresource="token", clock=registry.clock)
         admission = registry.admission_request(CREATE, write, request, None, _KIND)
         await registry.admission.mutate(admission)
-        account = registry.view(registry.find(info.namespace, info.name))
-        self._check_metadata(request, account, info.namespace)
+        account = registry.view(registry.find(call.namespace, info.name))
+        self._check_metadata(request, account, call.namespace)
         if not spec.get("audiences"):
             spec["audiences"] = list(self._tokens.audiences)
         _check(spec)
-        bound, kind, node = self._bound(spec, info.namespace, account)
+        bound, kind, node = self._bound(spec, call.namespace, account)
         await registry.admission.validate(admission)
         seconds = spec["expirationSeconds"]
         token, expires = self._tokens.issue(account, spec["audiences"], seconds, bound, kind, node)
         metadata = request["metadata"]
         metadata.update(
-            name=info.name, namespace=info.namespace, uid=account["metadata"].get("uid", ""),
+            name=info.name, namespace=call.namespace, uid=account["metadata"].get("uid", ""),
             creationTimestamp=meta.now_text(registry.clock.time()),
         )  # fmt: skip
         spec.setdefault("boundObjectRef", None)

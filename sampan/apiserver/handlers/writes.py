@@ -28,7 +28,7 @@ def write_of(call: Call, options: WriteOptions, kind: str) -> Write:
     """The write that a request asks for."""
     info = call.info
     return Write(
-        user=call.user, namespace=info.namespace, name=info.name, subresource=info.subresource, dry_run=options.dry_run,
+        user=call.user, namespace=call.namespace, name=info.name, subresource=info.subresource, dry_run=options.dry_run,
         manager=call.manager(options.field_manager), options=call.write_options(kind), warnings=call.warnings,
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ class Writes:
         registry, info = call.registry, call.info
         first: Object | None = bodies.decode_main(call, options.field_validation)
         assert first is not None
-        check_name(first, info.name, info.namespace)
+        check_name(first, info.name, call.namespace)
         write = write_of(call, options, "UpdateOptions")
         registry.check_namespace(write, first)
         uid = first["metadata"].get("uid", "")
@@ -169,7 +169,7 @@ async def delete(call: Call) -> Outcome:
 
 def _delete_write(call: Call, options: DeleteOptions, name: str) -> Write:
     return Write(
-        user=call.user, namespace=call.info.namespace, name=name, dry_run=bool(options.raw.get("dryRun")),
+        user=call.user, namespace=call.namespace, name=name, dry_run=bool(options.raw.get("dryRun")),
         options={**options.raw, "kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1"}, warnings=call.warnings,
     )  # fmt: skip
 

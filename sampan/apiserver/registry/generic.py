@@ -72,6 +72,7 @@ class Registry:
         self.admission = admission
         self.environment = environment
         self.group_resource = GroupResource(info.group, info.resource)
+        self.error_group = info.group if strategy.stored_as is None else strategy.stored_as.group
         self.gvk = info.gvk
         self.api_version = info.gvk.api_version
         self.clock = environment.clock
@@ -227,7 +228,7 @@ class Registry:
         found = meta.validate(metadata, namespaced=self.info.namespaced, rule=self._rule)
         found += self.strategy.validate(ctx, obj)
         if found:
-            raise errors.invalid(self.info.group, self.info.kind, metadata.get("name", ""), found)
+            raise errors.invalid(self.error_group, self.info.kind, metadata.get("name", ""), found)
         write.warnings += self.strategy.warnings_on_create(ctx, obj)
 
     def _reset_status(self, obj: Object) -> None:
@@ -285,6 +286,11 @@ class Registry:
                     why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: "
                     raise errors.conflict(self.group_resource, write.name, why)
                 obj = await transform(None, None)
+                if obj["metadata"].get("uid") and forced_create:
+                    wanted = obj["metadata"]["uid"]
+                    why = f"uid mismatch: the provided object specified uid {wanted}, and no existing object was found"
+                    raise errors.conflict(self.group_resource, write.name, why)
+                obj["metadata"].pop("resourceVersion", None)
                 request = self.admission_request(CREATE, write, obj, None)
                 return await self._create_admitted(write, obj, request)
             try:
@@ -370,11 +376,13 @@ class Registry:
         if "deletionGracePeriodSeconds" in old_meta and "deletionGracePeriodSeconds" not in metadata:
             _keep(metadata, old_meta, "deletionGracePeriodSeconds")
         metadata.pop("selfLink", None)
-        found = meta.validate_update(metadata, old_meta)
-        found += found  # the generic layer and the kind's own validation both report, and clients see both
+        # The generic layer checks metadata as such and against the old one; the kind's validation does both again.
+        wrong = meta.validate(metadata, namespaced=self.info.namespaced, rule=self._rule)
+        changed = meta.validate_update(metadata, old_meta)
+        found = [*wrong, *changed, *changed, *wrong]
         found += self._validate_update(ctx, new, old)
         if found:
-            raise errors.invalid(self.info.group, self.info.kind, metadata.get("name", ""), found)
+            raise errors.invalid(self.error_group, self.info.kind, metadata.get("name", ""), found)
         write.warnings += self.strategy.warnings_on_update(ctx, new, old)
         ownership.ignore_times(new, old)
 
