@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from sampan.scheduler.podinfo import PodInfo
 
 
+_EXPLANATION = "framework/explanation"
+
+
 class Framework:
     """Runs the stages. Plugins are asked in the order given."""
 
@@ -114,9 +117,13 @@ class Framework:
         return SUCCESS
 
     def explain(self, state: CycleState, pod: PodInfo, nodes: NodeTable, failed: FilterOutcome) -> dict[int, Status]:
-        """Say for each rejected row which plugin rejected it and why."""
+        """Say for each rejected row which plugin rejected it and why; worked out once a cycle."""
+        known: dict[int, Status] | None = state.get(_EXPLANATION)
+        if known is not None:
+            return known
         filters = {one.name: one for one in self._filter}
         found: dict[int, Status] = {}
+        state[_EXPLANATION] = found
         for name, mask in failed.rejected.items():
             plugin = filters.get(name)
             for row in np.nonzero(mask)[0].tolist():

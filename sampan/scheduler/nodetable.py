@@ -6,6 +6,8 @@ binding comes back as an event.
 
 `static` gives a column computed from nodes' labels and taints by a Python rule. Its result is kept under a key; only
 rows whose node changed since are computed again, so thousands of pods of one controller cost one evaluation.
+`dynamic` does the same for what also depends on the pods of a node, such as free capacity: placing a pod changes one
+row, so the next pod with the same requests costs one row, however many nodes there are.
 """
 
 from __future__ import annotations
@@ -54,8 +56,11 @@ class NodeTable:
         self.counts = PodCounts(self)
         self._free = list(range(_FIRST_ROWS - 1, -1, -1))
         self._changed: Integers = np.full(_FIRST_ROWS, -1, dtype=np.int64)
+        self._accounted: Integers = np.full(_FIRST_ROWS, -1, dtype=np.int64)
+        self._accounts = 0
         self._version = 0
         self._static: OrderedDict[tuple[object, ...], _Static] = OrderedDict()
+        self._dynamic: OrderedDict[tuple[object, ...], _Static] = OrderedDict()
         self._orphans: dict[str, dict[str, PodInfo]] = {}
         self._pods: dict[str, tuple[PodInfo, str]] = {}
         self.priorities: Counter[int] = Counter()
@@ -143,10 +148,9 @@ class NodeTable:
         if not orphans:
             self._orphans.pop(name, None)
 
-    def vector(self, requests: dict[str, int]) -> tuple[list[int], Integers]:
-        """Turn requests into columns and amounts; unknown resources get a column of their own, zero everywhere."""
-        columns = [self._column(name) for name in requests]
-        return columns, np.fromiter(requests.values(), dtype=np.int64, count=len(requests))
+    def column_of(self, resource: str) -> int:
+        """Tell a resource's column; one that no node has gets its own, zero everywhere."""
+        return self._column(resource)
 
     def static(self, key: tuple[object, ...], rule: Callable[[NodeInfo], int]) -> Integers:
         """Return a column of rule(node), from the cache under key where nodes did not change. Not to be changed."""
@@ -162,6 +166,24 @@ class NodeTable:
                 info = self.by_row[row]
                 entry.values[row] = rule(info) if info is not None else 0
             entry.seen = self._version
+        return entry.values
+
+    def dynamic(self, key: tuple[object, ...], compute: Callable[[Integers], Integers]) -> Integers:
+        """Return a column of compute(rows), from the cache under key where neither nodes nor pods on them changed.
+
+        compute must depend on the key and on its rows' capacity and pods alone. The column is not to be changed.
+        """
+        entry = self._dynamic.get(key)
+        if entry is None or len(entry.values) != self.rows:
+            entry = self._dynamic[key] = _Static(self.rows)
+            if len(self._dynamic) > _STATIC_ENTRIES:
+                self._dynamic.popitem(last=False)
+        else:
+            self._dynamic.move_to_end(key)
+        if entry.seen != self._accounts:
+            changed = np.nonzero(self._accounted > entry.seen)[0]
+            entry.values[changed] = compute(changed)
+            entry.seen = self._accounts
         return entry.values
 
     def _put(self, info: NodeInfo, pod: PodInfo) -> None:
@@ -181,6 +203,8 @@ class NodeTable:
         self.requested[row, 3] += sign
         self.nonzero[row, 0] += sign * pod.nonzero[0]
         self.nonzero[row, 1] += sign * pod.nonzero[1]
+        self._accounts += 1
+        self._accounted[row] = self._accounts
         self.counts.account(row, pod, sign)
 
     def _describe(self, info: NodeInfo) -> None:
@@ -205,6 +229,8 @@ class NodeTable:
     def _touch(self, row: int) -> None:
         self._version += 1
         self._changed[row] = self._version
+        self._accounts += 1
+        self._accounted[row] = self._accounts
 
     def _column(self, name: str) -> int:
         column = self.columns.get(name)
@@ -223,7 +249,9 @@ class NodeTable:
         self.live = np.concatenate((self.live, np.zeros(old, dtype=np.bool_)))
         self.unschedulable = np.concatenate((self.unschedulable, np.zeros(old, dtype=np.bool_)))
         self._changed = np.concatenate((self._changed, np.full(old, -1, dtype=np.int64)))
+        self._accounted = np.concatenate((self._accounted, np.full(old, -1, dtype=np.int64)))
         self.by_row += [None] * old
         self._free = list(range(2 * old - 1, old - 1, -1))
         self._static.clear()
+        self._dynamic.clear()
         self.counts.grow(2 * old)

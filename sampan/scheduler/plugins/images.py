@@ -25,6 +25,8 @@ class ImageLocality:
 
     def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
         del state
+        if not any(normalized(image) in nodes.images for image in pod.images):
+            return np.zeros(len(rows), dtype=np.int64)
         present = np.zeros(nodes.rows, dtype=np.int64)
         total = max(len(nodes), 1)
         for image in pod.images:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sampan.scheduler.interface import MAX_NODE_SCORE, SKIP, SUCCESS, Code, EventKind, Status
-from sampan.scheduler.resources import PODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,24 +67,33 @@ class NodeResourcesFit:
 
     def filter_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Mask:
         del state
-        mask: Mask = nodes.requested[:, _PODS_COLUMN] < nodes.allocatable[:, _PODS_COLUMN]
-        wanted = {name: value for name, value in pod.requests.items() if value and name != PODS}
-        if wanted:
-            columns, amounts = nodes.vector(wanted)
-            for column, amount in zip(columns, amounts, strict=True):
-                mask &= nodes.allocatable[:, column] - nodes.requested[:, column] >= amount
-        return mask
+        wanted = tuple((nodes.column_of(name), value) for name, value in pod.requests.items() if value)
+
+        def fits(rows: Integers) -> Integers:
+            mask = nodes.requested[rows, _PODS_COLUMN] < nodes.allocatable[rows, _PODS_COLUMN]
+            for column, amount in wanted:
+                mask &= nodes.allocatable[rows, column] - nodes.requested[rows, column] >= amount
+            result: Integers = mask.astype(np.int64)
+            return result
+
+        result: Mask = nodes.dynamic(("fits", wanted), fits) != 0
+        return result
 
     def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
         """Average, over CPU and memory that the node has, of the share left free, in whole percent each."""
         del state
-        capacity = nodes.allocatable[rows, _SCORED]
-        used = nodes.nonzero[rows] + np.array(pod.nonzero, dtype=np.int64)
-        has = capacity > 0
-        free = np.where(has & (used <= capacity), capacity - used, 0)
-        shares = free * MAX_NODE_SCORE // np.where(has, capacity, 1)
-        result: Integers = shares.sum(axis=1) // np.maximum(has.sum(axis=1), 1)
-        return result
+        asked = np.array(pod.nonzero, dtype=np.int64)
+
+        def least_allocated(changed: Integers) -> Integers:
+            capacity = nodes.allocatable[changed, _SCORED]
+            used = nodes.nonzero[changed] + asked
+            has = capacity > 0
+            free = np.where(has & (used <= capacity), capacity - used, 0)
+            shares = free * MAX_NODE_SCORE // np.where(has, capacity, 1)
+            result: Integers = shares.sum(axis=1) // np.maximum(has.sum(axis=1), 1)
+            return result
+
+        return nodes.dynamic(("least allocated", pod.nonzero), least_allocated)[rows]
 
 
 class NodeResourcesBalancedAllocation:
@@ -100,11 +108,16 @@ class NodeResourcesBalancedAllocation:
 
     def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
         del state
-        capacity = nodes.allocatable[rows, _SCORED]
-        asked = np.array([pod.requests.get("cpu", 0), pod.requests.get("memory", 0)], dtype=np.int64)
-        used = nodes.requested[rows, _SCORED] + asked
-        has = capacity > 0
-        shares = np.where(has, np.minimum(used / np.where(has, capacity, 1), 1.0), 0.0)
-        # Of two shares the standard deviation is half their distance; of one it is none.
-        spread = np.where(has.all(axis=1), np.abs(shares[:, 0] - shares[:, 1]) / 2, 0.0)
-        return ((1 - spread) * MAX_NODE_SCORE).astype(np.int64)
+        key = (pod.requests.get("cpu", 0), pod.requests.get("memory", 0))
+        asked = np.array(key, dtype=np.int64)
+
+        def balance(changed: Integers) -> Integers:
+            capacity = nodes.allocatable[changed, _SCORED]
+            used = nodes.requested[changed, _SCORED] + asked
+            has = capacity > 0
+            shares = np.where(has, np.minimum(used / np.where(has, capacity, 1), 1.0), 0.0)
+            # Of two shares the standard deviation is half their distance; of one it is none.
+            spread = np.where(has.all(axis=1), np.abs(shares[:, 0] - shares[:, 1]) / 2, 0.0)
+            return ((1 - spread) * MAX_NODE_SCORE).astype(np.int64)
+
+        return nodes.dynamic(("balance", key), balance)[rows]
