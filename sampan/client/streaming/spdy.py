@@ -271,6 +271,8 @@ class SPDYSession:
         elif kind == RST_STREAM:
             if (stream := self._stream(payload)) is not None:
                 stream.end()
+        elif kind == PING and struct.unpack_from(">I", payload)[0] % 2 == self._next_id % 2:
+            return  # the answer to a ping of our own: ids have the parity of their sender's streams
         elif kind == PING:
             self._control(PING, 0, payload)
 
