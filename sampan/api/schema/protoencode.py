@@ -16,17 +16,21 @@ import orjson
 from sampan.api import times
 from sampan.api.schema import data
 from sampan.api.schema.typeinfo import APIEXTENSIONS, META
-from sampan.api.schema.wire import BYTES, FIXED64, VARINT, block, tag, varint
+from sampan.api.schema.wire import BYTES, FIXED64, SMALL, VARINT, block, tag, varint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Encode = Callable[[Any], bytes]
+    Step = tuple[int, bytes, Encode]
 
 QUANTITY = "k8s.io.apimachinery.pkg.api.resource.Quantity"
 INT_OR_STRING = "k8s.io.apimachinery.pkg.util.intstr.IntOrString"
 RAW_EXTENSION = "k8s.io.apimachinery.pkg.runtime.RawExtension"
 RAW_JSON = frozenset({RAW_EXTENSION, f"{APIEXTENSIONS}.JSON", f"{META}.FieldsV1"})
+
+_TEXT, _MESSAGE, _FIELD = range(3)
+"""What a step does with a member: write its text behind the prefix; or its message; or leave all to the function."""
 
 _encoders: dict[str, Encode] = {}
 
@@ -39,33 +43,57 @@ def encoder(message: str) -> Encode:
     return found
 
 
-def _compile(message: str) -> Encode:
+def _compile(message: str) -> Encode:  # noqa: C901  the inner loop is kept in one place for speed
     fields = data.messages()[message]
     if is_wrapper(message):
         prefix = tag(1, BYTES)
         return lambda value: b"".join(block(prefix, item.encode()) for item in value)
-    writers: dict[str, Encode] = {}
+    steps: dict[str, Step] = {}
     embedded: list[Encode] = []
 
     def prepare() -> None:
         for number, wire, label, kind in fields:
             if wire is None:
-                embedded.append(_nested(number, kind, omit_empty=True))
+                embedded.append(_embedded(number, kind))
             else:
-                writers[wire] = _field(number, label, kind)
+                steps[wire] = _step(number, label, kind)
 
     def encode(value: Any) -> bytes:
-        if not writers and not embedded:
+        if not steps and not embedded:
             prepare()  # here, not above: types may contain themselves
         parts = []
         for key, item in value.items():
-            writer = writers.get(key)
-            if writer is not None and item is not None:
-                parts.append(writer(item))
-        parts.extend(inner(value) for inner in embedded)
+            step = steps.get(key)
+            if step is None or item is None:
+                continue
+            action, prefix, write = step
+            if action == _TEXT:
+                inner = item.encode()
+            elif action == _MESSAGE:
+                inner = write(item)
+            else:
+                parts.append(write(item))
+                continue
+            size = len(inner)
+            parts.append(prefix + (SMALL[size] if size < 0x80 else varint(size)) + inner)
+        if embedded:
+            parts.extend([inner(value) for inner in embedded])
         return b"".join(parts)
 
     return encode
+
+
+def _step(number: int, label: str, kind: str) -> Step:
+    prefix = tag(number, BYTES)
+    if label == "map":
+        return (_FIELD, b"", _map(number, kind))
+    if label == "repeated":
+        return (_FIELD, b"", _repeated(number, kind))
+    if kind == "string":
+        return (_TEXT, prefix, bytes)
+    if "." in kind:
+        return (_MESSAGE, prefix, encoder(kind))
+    return (_FIELD, b"", _value(number, kind))
 
 
 def is_wrapper(message: str) -> bool:
@@ -74,25 +102,22 @@ def is_wrapper(message: str) -> bool:
     return isinstance(alias, str) and alias.startswith("[]")
 
 
-def _nested(number: int, kind: str, *, omit_empty: bool = False) -> Encode:
+def _embedded(number: int, kind: str) -> Encode:
     prefix, encode = tag(number, BYTES), encoder(kind)
 
     def write(value: Any) -> bytes:
         inner = encode(value)
-        return b"" if omit_empty and not inner else block(prefix, inner)
+        return block(prefix, inner) if inner else b""
 
     return write
 
 
-def _field(number: int, label: str, kind: str) -> Encode:
-    if label == "map":
-        return _map(number, kind)
+def _repeated(number: int, kind: str) -> Encode:
+    if "." in kind:
+        prefix, encode = tag(number, BYTES), encoder(kind)
+        return lambda items: b"".join([block(prefix, encode({} if item is None else item)) for item in items])
     write = _value(number, kind)
-    if label == "repeated":
-        if "." in kind:
-            return lambda items: b"".join([write({} if item is None else item) for item in items])
-        return lambda items: b"".join([write(item) for item in items])
-    return write
+    return lambda items: b"".join([write(item) for item in items])
 
 
 def _value(number: int, kind: str) -> Encode:
@@ -111,7 +136,8 @@ def _value(number: int, kind: str) -> Encode:
     if kind == "double":
         prefix = tag(number, FIXED64)
         return lambda value: prefix + struct.pack("<d", value)
-    return _nested(number, kind)
+    prefix, encode = tag(number, BYTES), encoder(kind)
+    return lambda value: block(prefix, encode(value))
 
 
 def _map(number: int, kind: str) -> Encode:

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _MASK = 0xFFFFFFFFFFFFFFFF
 
-_SMALL = tuple(bytes((number,)) for number in range(0x80))
+SMALL = tuple(bytes((number,)) for number in range(0x80))
+"""Varints of one byte."""
 
 
 def varint(number: int) -> bytes:
     """Encode an integer; negative ones as 64-bit two's complement."""
     if 0 <= number < 0x80:
-        return _SMALL[number]
+        return SMALL[number]
     number &= _MASK
     out = bytearray()
     while number >= 0x80:
@@ -36,7 +37,7 @@ def tag(field: int, wire_type: int) -> bytes:
 def block(prefix: bytes, data: bytes) -> bytes:
     """Encode a length-delimited field whose tag is already encoded."""
     size = len(data)
-    return prefix + (_SMALL[size] if size < 0x80 else varint(size)) + data
+    return prefix + (SMALL[size] if size < 0x80 else varint(size)) + data
 
 
 def signed(number: int) -> int:
