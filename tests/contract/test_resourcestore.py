@@ -422,9 +422,8 @@ class TestWatches:
         assert sinks[0].batches[0] is sinks[1].batches[0]
         lines = sinks[0].batches[0].lines()
         assert sinks[1].batches[0].lines() is lines
-        first = orjson.loads(lines.splitlines()[0])
-        assert first["type"] == "ADDED"
-        assert first["object"]["metadata"]["name"] == "p0"
+        kind, entry, _ = sinks[0].batches[0][0]
+        assert orjson.loads(lines.splitlines()[0]) == {"type": kind, "object": entry.object}
 
     async def test_beginning_and_ceasing_to_match_are_shown_as_added_and_deleted(self, pods, write):
         first = await write.create("a", node="")

@@ -27,7 +27,7 @@ from sampan.apiserver.storage.objects import Objects, is_plain, matches, split_k
 from sampan.apiserver.storage.resourcestore import Event, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from sampan.api.object import Object
     from sampan.apiserver.storage.interface import Change, LocalBackend
@@ -192,7 +192,8 @@ class ResourceCache:
     async def delete(self, current: Entry, obj: Object | None = None) -> Entry:
         local = self._store.local
         if local is None:
-            gone = current.at(await self._store.backend.delete(current.key, expected=current.revision))
+            deletion = self._store.backend.delete(current.key, expected=current.revision)
+            gone = current.at(await self._remotely(deletion))
         else:
             gone = await self._submit(local, current.key, None, current.at, expected=current.revision, ttl=0)
         if obj is None:
@@ -216,8 +217,16 @@ class ResourceCache:
             return await self._submit(local, key, value, entry, expected=expected, ttl=ttl)
         backend = self._store.backend
         if expected:
-            return entry(await backend.update(key, value, expected=expected, ttl=ttl))
-        return entry(await backend.create(key, value, ttl=ttl))
+            return entry(await self._remotely(backend.update(key, value, expected=expected, ttl=ttl)))
+        return entry(await self._remotely(backend.create(key, value, ttl=ttl)))
+
+    async def _remotely(self, write: Awaitable[int]) -> int:
+        """Await a remote write; when it is refused, first let the cache see why, so that a retry is not in vain."""
+        try:
+            return await write
+        except (KeyExistsError, KeyNotFoundError, RevisionConflictError):
+            await self._store.wait_fresh()
+            raise
 
     async def _submit(
         self,

@@ -18,7 +18,7 @@ from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
 ROOT = "/registry/"
 """The prefix of every key."""
@@ -112,6 +112,16 @@ class Change(NamedTuple):
     value: bytes | None
 
 
+class Changes(list[Change]):
+    """Changes in order. revision: nothing up to it is missing; an empty list says just that (a progress mark)."""
+
+    __slots__ = ("revision",)
+
+    def __init__(self, changes: Iterable[Change], revision: int) -> None:
+        super().__init__(changes)
+        self.revision = revision
+
+
 class Backend(Protocol):
     """What a store must do. Calls may run concurrently; each write is atomic and conditional."""
 
@@ -164,11 +174,11 @@ class Backend(Protocol):
         """
         ...
 
-    def watch(self, prefix: str, *, after: int) -> AsyncIterator[Sequence[Change]]:
+    def watch(self, prefix: str, *, after: int) -> AsyncIterator[Changes]:
         """Yield every change under prefix with a revision greater than `after`, once, in order, in batches.
 
-        A batch never splits a revision. An empty batch is a progress mark: nothing is missing up to `revision`.
-        Raises CompactedError when changes after `after` are no longer known.
+        A batch never splits a revision; an empty one is a progress mark. Raises CompactedError when changes after
+        `after` are no longer known.
         """
         ...
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sampan.apiserver.storage.interface import (
     Change,
+    Changes,
     CompactedError,
     FutureRevisionError,
     KeyExistsError,
@@ -178,7 +179,7 @@ class LocalStore(ABC):
         """Make the flying batch visible and answer its writers."""
         batch, self._flying = self._flying, []
         heads, pending = self._heads, self._pending
-        changes = []
+        changes = Changes((), batch[-1].revision)
         for write in batch:
             key, revision = write.key, write.revision
             self._apply(write)
@@ -191,7 +192,7 @@ class LocalStore(ABC):
                 if pending.get(key) == revision:
                     del pending[key]
             changes.append(Change(key, revision, write.value))
-        self._revision = batch[-1].revision
+        self._revision = changes.revision
         if self._subscriber is not None:
             self._subscriber.committed(changes)
         for stream in self._streams:
@@ -269,18 +270,19 @@ class LocalStore(ABC):
 
     # Watching
 
-    async def watch(self, prefix: str, *, after: int) -> AsyncIterator[Sequence[Change]]:
+    async def watch(self, prefix: str, *, after: int) -> AsyncIterator[Changes]:
         if after < self._compacted:
             raise CompactedError(after, self._compacted)
         stream = _Stream(self._streams.discard)
         self._streams.add(stream)
         try:
             if after < (until := self._revision):
-                yield await self._changes(prefix, after, until)
+                yield Changes(await self._changes(prefix, after, until), until)
                 after = until
             while (batch := await stream.take()) is not None:
-                if batch and batch[-1].revision > after:
-                    yield [change for change in batch if change.revision > after and change.key.startswith(prefix)]
+                if batch.revision > after:
+                    chosen = [one for one in batch if one.revision > after and one.key.startswith(prefix)]
+                    yield Changes(chosen, batch.revision)
         finally:
             stream.end()
 
@@ -337,12 +339,12 @@ class _Stream:
     """One live subscription to changes."""
 
     def __init__(self, forget: Callable[[_Stream], None]) -> None:
-        self._batches: deque[Sequence[Change]] = deque()
+        self._batches: deque[Changes] = deque()
         self._wake = asyncio.Event()
         self._ended = False
         self._forget = forget
 
-    def put(self, changes: Sequence[Change]) -> None:
+    def put(self, changes: Changes) -> None:
         self._batches.append(changes)
         self._wake.set()
 
@@ -351,7 +353,7 @@ class _Stream:
         self._wake.set()
         self._forget(self)
 
-    async def take(self) -> Sequence[Change] | None:
+    async def take(self) -> Changes | None:
         while not self._batches:
             if self._ended:
                 return None

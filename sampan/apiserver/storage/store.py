@@ -205,8 +205,7 @@ class Store:
             try:
                 async for changes in self.backend.watch(ROOT, after=self.revision):
                     self.committed(changes)
-                    if not changes:
-                        self._advance(self.backend.revision)
+                    self._advance(changes.revision)
             except CompactedError:
                 log.warning("Changes were missed, reading everything anew")
                 await self._reload()
