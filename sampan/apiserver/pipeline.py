@@ -44,6 +44,9 @@ log = logger("apiserver")
 _COMPRESS_FROM = 128 * 1024
 """Answers from this size are compressed for clients that accept it, as kube-apiserver does."""
 
+_PLANS = 2048
+"""Plans kept for heads that are not cached whole: those of requests with bodies."""
+
 
 class Pipeline:
     """Authorizes planned requests."""
@@ -79,6 +82,7 @@ class HTTPService:
     def __init__(self, pipeline: Pipeline, metrics: Metrics) -> None:
         self._pipeline = pipeline
         self._metrics = metrics
+        self._plans: dict[tuple[str | None, ...], Plan] = {}
 
     def serve(self, request: HTTPRequest) -> bytes | Awaitable[bytes] | Stream:
         started = perf_counter()
@@ -129,6 +133,20 @@ class HTTPService:
             return self._failed(head, call.plan, error, started)
 
     def _plan(self, head: Head) -> Plan:
+        headers = head.headers
+        key = (
+            head.method, head.path, head.query, headers.get("accept"), headers.get("content-type"),
+            headers.get("user-agent"),
+        )  # fmt: skip
+        known = self._plans.get(key)
+        if known is not None:
+            return known
+        if len(self._plans) >= _PLANS:
+            self._plans.clear()
+        plan = self._plans[key] = self._new_plan(head)
+        return plan
+
+    def _new_plan(self, head: Head) -> Plan:
         plan = self._pipeline.router.plan(head)
         info = plan.info
         if not info.is_resource:

@@ -63,6 +63,8 @@ log = logger("apiserver")
 DRAIN_SECONDS = 1.0
 """How long requests under way may take to end when the server stops; it must be gone within two seconds."""
 _LAG_PERIOD = 1.0
+_COLLECT_AFTER = 50_000
+"""Container allocations between collections: requests make thousands of dictionaries and no cycles."""
 
 
 class ListenError(SampanError):
@@ -232,6 +234,7 @@ class APIServer:
         ]
         self._ready = True
         gc.collect()
+        gc.set_threshold(_COLLECT_AFTER, 20, 20)
         gc.freeze()  # what is loaded by now stays; the collector need not look at it again
         started(self.url)
         try:

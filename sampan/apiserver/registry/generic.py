@@ -176,16 +176,17 @@ class Registry:
         base = "" if obj["metadata"].get("name") else obj["metadata"].get("generateName", "")
         if not base:
             return await self._create_once(write, obj, request)
+        fresh = orjson.dumps(obj)  # an attempt that fails has changed its object
         for attempt in range(1, NAME_ATTEMPTS + 1):
-            candidate = orjson.loads(orjson.dumps(obj)) if attempt < NAME_ATTEMPTS else obj
-            candidate["metadata"]["name"] = meta.generate_name(base)
+            obj["metadata"]["name"] = meta.generate_name(base)
             try:
-                return await self._create_once(write, candidate, request)
+                return await self._create_once(write, obj, request)
             except errors.AlreadyExists as error:
                 if attempt == NAME_ATTEMPTS:
                     message = f"{error.message}, the server was not able to generate a unique name for the object"
                     details = {**(error.details or {}), "retryAfterSeconds": 1}
                     raise errors.AlreadyExists(message, details=details) from error
+                obj = orjson.loads(fresh)
         raise AssertionError
 
     async def _create_once(self, write: Write, obj: Object, request: AdmissionRequest) -> Outcome:
