@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from sampan.base.errors import SampanError
 from sampan.base.tasks import shielded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class NftError(SampanError):
@@ -17,18 +21,23 @@ async def apply(transaction: str) -> None:
 
     Cancellation does not tear a running transaction: it is waited for (it takes milliseconds).
     """
-    await shielded(_run(transaction), seconds=60)
+    await shielded(_run(("-f", "-"), transaction), seconds=60)
 
 
-async def _run(text: str) -> None:
+async def read(*arguments: str) -> str:
+    """Return what nft prints. Raises NftError when it fails, as for a chain that is not there."""
+    return await _run(arguments, "")
+
+
+async def _run(arguments: Sequence[str], text: str) -> str:
     process = await asyncio.create_subprocess_exec(
         "nft",
-        "-f",
-        "-",
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, errors = await process.communicate(text.encode())
+    output, errors = await process.communicate(text.encode())
     if process.returncode:
         raise NftError(errors.decode(errors="replace").strip()[:2000])
+    return output.decode(errors="replace")

@@ -23,7 +23,7 @@ from sampan.base.log import logger
 from sampan.base.tasks import STARTED_IGNORED, start
 from sampan.client.informer import InformerFactory
 from sampan.client.resources import NODES
-from sampan.proxy import cni, nft, sysctl
+from sampan.proxy import cni, forwarding, nft, sysctl
 from sampan.proxy.family import IPV4, is_family
 from sampan.proxy.netlink import Device, Netlink, NetlinkFailure, open_netlink
 
@@ -144,6 +144,7 @@ class PodNetwork:
             network = ipaddress.ip_network(cidr)
             await netlink.add_address(bridge, str(network[1]), network.prefixlen)
         await nft.apply(pod_rules(options))
+        await forwarding.allow(options)
         _allow_forwarding(options, own)
         cni.write(options, own, mtu)
 
@@ -307,6 +308,7 @@ async def cleanup(options: NetworkOptions) -> None:
                 await netlink.delete_route(destination)
         for name in (options.bridge, options.dummy, options.vxlan):
             await netlink.delete_link(name)
+    await forwarding.disallow(options)
     tables = [(family, f"{options.table}-pods") for family in ("ip", "ip6")]
     await nft.apply("".join(f"add table {ip} {name}\ndelete table {ip} {name}\n" for ip, name in tables))
     (options.cni_conf_dir / cni.CONF_FILE).unlink(missing_ok=True)

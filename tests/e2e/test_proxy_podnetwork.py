@@ -136,6 +136,18 @@ async def test_pods_reach_a_node_behind_a_router_through_a_tunnel(lab, options):
         assert await lab.get(pod, "10.42.1.0", 9000) == "b 10.42.0.2"
 
 
+async def test_host_firewall_that_drops_forwarded_packets_lets_pods_through(lab, options):
+    policy = "type filter hook forward priority 0; policy drop;"
+    subprocess.run(
+        ["nft", "-f", "-"], input=f"table ip filter {{\n chain FORWARD {{\n {policy}\n }}\n}}\n", text=True, check=True
+    )
+    async with running(lab, options):
+        pod = lab.add_pod("10.42.0.2", options.bridge, "10.42.0.1")
+        await lab.serve_tcp(lab.machine, 9000, "outside")
+        assert await lab.get(pod, "192.0.2.2", 9000) == "outside 192.0.2.1"
+    assert "accept" not in output("nft list chain ip filter FORWARD")
+
+
 async def test_network_configuration_names_the_nodes_range_and_its_own_bridge(lab, options):
     async with running(lab, options):
         conf = orjson.loads((options.cni_conf_dir / "10-sampan.conflist").read_bytes())
