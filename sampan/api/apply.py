@@ -126,7 +126,8 @@ class _Apply:
         if not force:
             self._check_conflicts(others, versions)
         others = versions.release(others)
-        changed = merged != self.live
+        # Python takes true for 1; JSON does not.
+        changed = merged != self.live or _spelled(merged) != _spelled(self.live)
         if changed:
             mine.time = self.write.now
         mine.fields = subtract(own, STRIP)
@@ -206,6 +207,10 @@ class _Apply:
     def _same(self, obj: Object, version: str) -> tuple[Shape, Object] | None:
         found = self._at(self._back(obj, version), version)
         return None if found is None else (found[0], obj)
+
+
+def _spelled(obj: Object) -> bytes:
+    return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
 
 def _members(shape: Shape, obj: Object) -> Fields:

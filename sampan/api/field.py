@@ -41,8 +41,8 @@ class Path:
         parts: list[str] = []
         node: Path | None = self
         while node is not None:
-            parts.append(node._text)
-            node = node._parent
+            parts.append(node._text)  # noqa: SLF001  a path is a list of its own kind
+            node = node._parent  # noqa: SLF001
         parts.reverse()
         text = ""
         for part in parts:
@@ -133,11 +133,17 @@ def go_value(value: Any) -> str:
         return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
+    if isinstance(value, float):
+        from sampan.api.goformat import go_text  # noqa: PLC0415  it quotes with this module
+
+        return go_text(value)
+    if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
         return go_quote(value)
-    return orjson.dumps(value).decode()
+    text = orjson.dumps(value).decode()
+    # Go's encoder makes JSON safe for HTML.
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def required(path: Path | str, detail: str = "") -> FieldError:

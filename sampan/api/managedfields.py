@@ -259,13 +259,10 @@ def track(info: TypeInfo, live: Object | None, new: Object, entries: list[Entry]
 
 def empty(info: TypeInfo) -> Object:
     """Return what a new object is compared with: the type's zero, fields that are always there included."""
-    found = _empties.get(info)
+    found: Object | None = info.derived.get("empty")
     if found is None:
-        found = _empties[info] = decode_as(info, {}).object
+        found = info.derived["empty"] = decode_as(info, {}).object
     return found
-
-
-_empties: dict[TypeInfo, Object] = {}
 
 
 def without_reset(found: Comparison, reset: Fields) -> Comparison:

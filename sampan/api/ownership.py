@@ -94,18 +94,17 @@ class _Deduced(Shape):
 
 _DEDUCED = _Deduced()
 _LEAF = Shape(None, LEAF)
-_shapes: dict[TypeInfo, Shape] = {}
 
 
 def shape_of(info: TypeInfo) -> Shape:
     """Return the shape of a type that is no field's: a root, a list's item, a map's value."""
-    found = _shapes.get(info)
+    found: Shape | None = info.derived.get("shape")
     if found is None:
         if info.atomic or info.is_leaf or info.kind == "list":
             found = _LEAF
         else:
             found = Shape(info, STRUCT if info.kind == "struct" else MAP)
-        _shapes[info] = found
+        info.derived["shape"] = found
     return found
 
 

@@ -49,10 +49,22 @@ class TypeInfo:
     name: full Go name (``k8s.io.api.core.v1.Container``), "" for unnamed lists and maps. go_type: as Go's reflection
     prints it (``v1.Container``, ``[]string``). elem: of lists and maps. pointer: whether nil and zero differ, so that
     null is kept as an element. atomic: a struct or map that always has one owner as a whole (``structType=atomic``).
+    derived: what other modules work out of the type and keep with it, so that it ends with it, by a name of their own.
     preserve_unknown: fields without a declaration are kept and owned by deduction (custom resources only).
     """
 
-    __slots__ = ("_fields", "_resolve", "atomic", "elem", "go_type", "kind", "name", "pointer", "preserve_unknown")
+    __slots__ = (
+        "_fields",
+        "_resolve",
+        "atomic",
+        "derived",
+        "elem",
+        "go_type",
+        "kind",
+        "name",
+        "pointer",
+        "preserve_unknown",
+    )
 
     def __init__(
         self,
@@ -74,6 +86,7 @@ class TypeInfo:
         self.atomic = atomic
         self.pointer = pointer
         self.preserve_unknown = preserve_unknown
+        self.derived: dict[str, Any] = {}
         self._fields = fields if resolve is None else None
         self._resolve = resolve
 
