@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from sampan.kubectl.command import Command
 
 COMMANDS: dict[str, str] = {
+    "delete": "sampan.kubectl.delete:DELETE",
+    "expose": "sampan.kubectl.expose:EXPOSE",
     "get": "sampan.kubectl.get:GET",
+    "logs": "sampan.kubectl.logs:LOGS",
+    "run": "sampan.kubectl.run:RUN",
+    "scale": "sampan.kubectl.scale:SCALE",
 }
 """Command name -> module:attribute of its `Command`; subcommands hang on their parent."""
 

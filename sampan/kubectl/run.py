@@ -52,7 +52,7 @@ async def run(session: Session, arguments: list[str], dash: int) -> int | None:
     names = arguments[:dash] if dash >= 0 else arguments[:1]
     command = arguments[dash:] if dash >= 0 else arguments[1:]
     if len(names) != 1:
-        raise UsageError(f"NAME is required for run" if not names else "exactly one NAME is required", session.command)
+        raise UsageError("NAME is required for run" if not names else "exactly one NAME is required", session.command)
     name = names[0]
     _check(values)
     if values.generator == "run/v1":
@@ -181,7 +181,7 @@ async def _expose(session: Session, name: str) -> None:
 RUN = Command(
     name="run",
     short="Create and run an image in a pod.",
-    usage="NAME --image=image [--env=\"key=value\"] [--port=port] [--dry-run=server|client] [--overrides=inline-json] "
+    usage='NAME --image=image [--env="key=value"] [--port=port] [--dry-run=server|client] [--overrides=inline-json] '
     "[--command] -- [COMMAND] [args...]",
     run=run,
     flags=_FLAGS,

@@ -32,7 +32,7 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
     del dash
     values = session.values
     if "replicas" not in values.changed:
-        raise KubectlError("required flag(s) \"replicas\" not set")
+        raise KubectlError('required flag(s) "replicas" not set')
     if values.replicas < 0:
         raise KubectlError("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
     targets = await (from_files(session) if values.filename else from_arguments(session, arguments))
