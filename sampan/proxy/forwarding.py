@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sampan.base.log import logger
 from sampan.proxy import nft
+from sampan.proxy.family import IPV4, IPV6
 
 if TYPE_CHECKING:
     from sampan.proxy.family import Family
@@ -27,20 +28,18 @@ async def allow(options: NetworkOptions) -> None:
     """Add the rules where they are needed and not there yet."""
     for family in options.families:
         listing = await _listing(family)
-        if "policy drop" not in listing or _mark(options) in listing:
+        if "policy drop" not in listing or _mark(options.table) in listing:
             continue
-        lines = [
-            f'insert rule {family.nft} {_CHAIN} {direction} "{options.bridge}" accept comment "{_mark(options)}"\n'
-            for direction in ("iifname", "oifname")
-        ]
+        verdict = f'"{options.bridge}" accept comment "{_mark(options.table)}"'
+        lines = [f"insert rule {family.nft} {_CHAIN} {direction} {verdict}\n" for direction in ("iifname", "oifname")]
         await nft.apply("".join(lines))
         log.info("Host firewall lets pods through", table=f"{family.nft} filter", bridge=options.bridge)
 
 
-async def disallow(options: NetworkOptions) -> None:
-    """Take the rules away."""
-    for family in options.families:
-        rules = [line for line in (await _listing(family)).splitlines() if _mark(options) in line]
+async def disallow(table: str) -> None:
+    """Take the rules away. table: the nftables tables' common name."""
+    for family in (IPV4, IPV6):
+        rules = [line for line in (await _listing(family)).splitlines() if _mark(table) in line]
         handles = [match[1] for line in rules if (match := _HANDLE.search(line))]
         if handles:
             await nft.apply("".join(f"delete rule {family.nft} {_CHAIN} handle {one}\n" for one in handles))
@@ -53,5 +52,5 @@ async def _listing(family: Family) -> str:
         return ""
 
 
-def _mark(options: NetworkOptions) -> str:
-    return f"pods of {options.table}"
+def _mark(table: str) -> str:
+    return f"pods of {table}"

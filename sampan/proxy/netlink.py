@@ -124,14 +124,15 @@ class Netlink:
         with _failing(f"cannot delete the route to {destination}", errno.ESRCH, errno.ENOENT):
             await self._ipr.route("del", family=family_of(destination).number, dst=destination, proto=ROUTE_PROTOCOL)
 
-    async def our_routes(self, inside: str) -> set[str]:
-        """The destinations within a range to which routes of ours lead."""
+    async def our_routes(self, inside: str) -> dict[str, str]:
+        """The destinations within a range to which routes of ours lead, with their interfaces' names."""
         network = ipaddress.ip_network(inside)
-        found = set()
+        names = {link["index"]: link.get_attr("IFLA_IFNAME") async for link in await self._ipr.link("dump")}
+        found = {}
         async for route in await self._ipr.route("dump", family=family_of(inside).number, proto=ROUTE_PROTOCOL):
             destination = route.get_attr("RTA_DST")
             if route["proto"] == ROUTE_PROTOCOL and destination and ipaddress.ip_address(destination) in network:
-                found.add(f"{destination}/{route['dst_len']}")
+                found[f"{destination}/{route['dst_len']}"] = names.get(route.get_attr("RTA_OIF"), "")
         return found
 
     async def on_link_device(self, address: str) -> Device | None:

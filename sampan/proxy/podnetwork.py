@@ -23,7 +23,7 @@ from sampan.base.log import logger
 from sampan.base.tasks import STARTED_IGNORED, start
 from sampan.client.informer import InformerFactory
 from sampan.client.resources import NODES
-from sampan.proxy import cni, forwarding, nft, sysctl
+from sampan.proxy import cni, forwarding, leftovers, nft, sysctl
 from sampan.proxy.family import IPV4, is_family
 from sampan.proxy.netlink import Device, Netlink, NetlinkFailure, open_netlink
 
@@ -252,7 +252,7 @@ def pod_rules(options: NetworkOptions) -> str:
     """Render the tables for traffic that leaves the cluster's range, replacing earlier ones."""
     lines = []
     for family in options.families:
-        ip, table, cidr = family.nft, f"{options.table}-pods", options.cluster_cidr_of(family)
+        ip, table, cidr = family.nft, leftovers.pods_table(options.table), options.cluster_cidr_of(family)
         loopback = "127.0.0.0/8" if family is IPV4 else "::1"
         multicast = "224.0.0.0/4" if family is IPV4 else "ff00::/8"
         lines.append(f"""add table {ip} {table}
@@ -299,16 +299,5 @@ def _internal_ip(node: Object, *, ipv6: bool) -> str:
 
 async def cleanup(options: NetworkOptions) -> None:
     """Remove what this node's network made; what is not there is no error. Pods lose their network."""
-    async with open_netlink() as netlink:
-        uplink = await netlink.device_of(options.node_ip)
-        if uplink is not None:
-            sysctl.try_write(f"ipv4/conf/{uplink.name}/route_localnet", "0")
-        for cidr in (options.cluster_cidr_of(family) for family in options.families):
-            for destination in await netlink.our_routes(cidr):
-                await netlink.delete_route(destination)
-        for name in (options.bridge, options.dummy, options.vxlan):
-            await netlink.delete_link(name)
-    await forwarding.disallow(options)
-    tables = [(family, f"{options.table}-pods") for family in ("ip", "ip6")]
-    await nft.apply("".join(f"add table {ip} {name}\ndelete table {ip} {name}\n" for ip, name in tables))
+    await leftovers.remove_pod_network(options.table, (options.bridge, options.dummy, options.vxlan))
     (options.cni_conf_dir / cni.CONF_FILE).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from sampan.base.log import logger
 from sampan.base.tasks import STARTED_IGNORED, serve, start
 from sampan.client.informer import InformerFactory
 from sampan.client.resources import ENDPOINTSLICES, NODES, PODS, SERVICES
-from sampan.proxy import nft
+from sampan.proxy import leftovers, nft
 from sampan.proxy.announce import Announcer
 from sampan.proxy.conntrack import Flows, forget_stale
 from sampan.proxy.endpoints import Place
@@ -245,8 +245,4 @@ def _service_of_slice(item: Stored) -> tuple[str, ...]:
 
 async def cleanup(options: NetworkOptions) -> None:
     """Remove the service tables of a node; none being there is no error. Needs nothing but nft."""
-    await nft.apply(
-        "".join(
-            f"add table {family} {options.table}\ndelete table {family} {options.table}\n" for family in ("ip", "ip6")
-        )
-    )
+    await leftovers.remove_service_tables(options.table)
