@@ -164,10 +164,16 @@ class _Apply:
         return found[1]
 
     def _prune(self, merged: Object, entries: list[Entry], last: Entry | None) -> Object:
-        """Take away what was applied last time and is not now, but for what somebody else owns."""
+        """Take away what was applied last time and is not now, but for what somebody else owns.
+
+        entries: all that will be, the applier's own last.
+        """
         if last is None or not last.fields:
             return merged
         version = last.manager.api_version
+        if version == self.write.api_version and not subtract(last.fields, entries[-1].fields):
+            # All that was stated is stated again: the usual case.
+            return merged
         converted = self._at(merged, version)
         if converted is None:
             return merged
