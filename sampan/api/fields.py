@@ -6,9 +6,9 @@ package fields.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from sampan.api.textcache import text_cache
 from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class FieldSelector:
 EVERYTHING = FieldSelector()
 
 
-@lru_cache(4096)
+@text_cache(4096)
 def parse(text: str) -> FieldSelector:
     """Parse a selector's text; "" selects everything. Raises FieldSelectorError."""
     requirements = []

@@ -10,11 +10,11 @@ Which fields a value has, its type decides: `sampan.api.ownership`. Behaviour: s
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from sampan.api.textcache import text_cache
 from sampan.base.errors import SampanError
 
 Fields = dict[str, Any]
@@ -35,7 +35,7 @@ def spell(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
-@lru_cache(8192)
+@text_cache(8192)
 def _spell_text(value: str) -> str:
     text = orjson.dumps(value).decode()
     if "<" in text or ">" in text or "&" in text:
@@ -172,7 +172,7 @@ def _collect(prefix: str, fields: Fields, out: list[str]) -> None:
             _collect(prefix + show(one), fields[one], out)
 
 
-@lru_cache(8192)
+@text_cache(8192)
 def show(element: str) -> str:
     """Spell a path element as conflict messages do: ``.name``, ``[name="a"]``, ``[="value"]``, ``[0]``."""
     kind, text = element[:2], element[2:]
@@ -184,7 +184,7 @@ def show(element: str) -> str:
     return f"[={text}]" if kind == "v:" else f"[{text}]"
 
 
-@lru_cache(16384)
+@text_cache(16384)
 def _rank(element: str) -> tuple[Any, ...]:
     if element == ".":
         return (0,)

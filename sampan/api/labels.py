@@ -7,11 +7,11 @@ cache can look candidates up in an index and test only those. Behaviour: apimach
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from sampan.api import field, names
 from sampan.api.field import Path, go_quote
+from sampan.api.textcache import text_cache
 from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ EVERYTHING = Selector()
 NOTHING = Selector(nothing=True)
 
 
-@lru_cache(_CACHE)
+@text_cache(_CACHE)
 def parse(text: str) -> Selector:
     """Parse a selector's text; "" selects everything. Raises SelectorError."""
     return Selector(_Parser(text).parse()) if text else EVERYTHING

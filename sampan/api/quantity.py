@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from decimal import Context, Decimal
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from sampan.api.textcache import text_cache
 from sampan.base.errors import SampanError
 
 Format = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
@@ -116,18 +116,18 @@ def format_of(value: str | float) -> Format:
     return _amount(str(value)).format
 
 
-@lru_cache(_CACHE)
+@text_cache(_CACHE)
 def _parse(text: str) -> Decimal:
     return _amount(text).value
 
 
-@lru_cache(_CACHE)
+@text_cache(_CACHE)
 def _canonical(text: str) -> str:
     amount = _amount(text)
     return amount.text or _spell(amount.mantissa, amount.exponent, amount.format)
 
 
-@lru_cache(_CACHE)
+@text_cache(_CACHE)
 def _amount(given: str) -> Amount:
     text = given.strip()
     match = _PARTS.fullmatch(text) if text else None

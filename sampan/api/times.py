@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from sampan.api.textcache import text_cache
 from sampan.base.errors import SampanError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def parse_exact(text: str) -> tuple[int, int]:
     return _parse_cached(text)
 
 
-@lru_cache(4096)
+@text_cache(4096)
 def _parse_cached(text: str) -> tuple[int, int]:
     return _Parser(text, _LAYOUT).parse()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,6 +21,7 @@ from sampan.api.jsonpath.nodes import (
     Wildcard,
 )
 from sampan.api.jsonpath.parser import parse_nodes
+from sampan.api.textcache import text_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +51,7 @@ class Template:
         return "".join(" ".join(map(text_of, group)) for group in groups)
 
 
-@lru_cache(1024)
+@text_cache(1024)
 def parse(text: str) -> Template:
     """Parse a template. Raises JSONPathError."""
     return Template(parse_nodes(text))
