@@ -61,6 +61,32 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("storage.k8s.io", "volumeattachments"): "storage.csi:VolumeAttachmentStrategy",
     ("flowcontrol.apiserver.k8s.io", "flowschemas"): "flowcontrol.flow:FlowSchemaStrategy",
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): "flowcontrol.flow:PriorityLevelStrategy",
+    ("certificates.k8s.io", "certificatesigningrequests"): (
+        "certificates.signingrequest:CertificateSigningRequestStrategy"
+    ),
+    ("apiregistration.k8s.io", "apiservices"): "apiregistration.apiservice:APIServiceStrategy",
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): (
+        "admissionregistration.webhooks:ValidatingWebhookStrategy"
+    ),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): (
+        "admissionregistration.webhooks:MutatingWebhookStrategy"
+    ),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"): (
+        "admissionregistration.policies:ValidatingAdmissionPolicyStrategy"
+    ),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): (
+        "admissionregistration.policies:MutatingAdmissionPolicyStrategy"
+    ),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"): (
+        "admissionregistration.policies:PolicyBindingStrategy"
+    ),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"): (
+        "admissionregistration.policies:MutatingPolicyBindingStrategy"
+    ),
+    ("resource.k8s.io", "deviceclasses"): "resource.claims:DeviceClassStrategy",
+    ("resource.k8s.io", "resourceclaims"): "resource.claims:ResourceClaimStrategy",
+    ("resource.k8s.io", "resourceclaimtemplates"): "resource.claims:ResourceClaimTemplateStrategy",
+    ("resource.k8s.io", "resourceslices"): "resource.claims:ResourceSliceStrategy",
     ("policy", "poddisruptionbudgets"): "policy.poddisruptionbudget:PodDisruptionBudgetStrategy",
 }
 """(group, resource) -> module below this package, and class."""

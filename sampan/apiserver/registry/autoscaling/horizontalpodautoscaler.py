@@ -83,7 +83,7 @@ class HorizontalPodAutoscalerV1Strategy(HorizontalPodAutoscalerStrategy):
 def _default_rules(holder: Object, key: str, policies: tuple[Object, ...], *, window: int | None) -> None:
     rules = holder.get(key)
     if rules is None:
-        return
+        rules = holder[key] = {}
     if not rules.get("selectPolicy"):
         rules["selectPolicy"] = "Max"
     if rules.get("stabilizationWindowSeconds") is None and window is not None:

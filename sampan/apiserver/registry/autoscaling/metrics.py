@@ -42,20 +42,19 @@ def _metric(errors: Errors, path: Path, metric: Object) -> None:
         "containerResource": _container_resource,
     }  # fmt: skip
     given = [key for key in checks if metric.get(key) is not None]
-    for position, key in enumerate(given):
-        if position == 0:
-            checks[key](errors, path.child(key), metric[key])
-        expected = _SOURCES.get(kind)
-        if position > 0 or (expected is not None and expected != key):
-            errors.append(field.forbidden(path.child(key), "must populate the given metric source only"))
+    if given:
+        checks[given[0]](errors, path.child(given[0]), metric[given[0]])
     expected = _SOURCES.get(kind, "")
-    if kind in _SOURCES:
-        if expected not in given:
-            detail = "must populate information for the given metric source"
-            errors.append(field.required(path.child(expected), detail))
-    elif kind:
+    if expected and expected not in given:
+        detail = "must populate information for the given metric source"
+        errors.append(field.required(path.child(expected), detail))
+    elif not expected:
         # Reported once as the type's value, once as the source that it should name.
         errors.append(field.not_supported(path.child("type"), kind, tuple(sorted(_SOURCES))))
+    if len(given) != 1:
+        for key in given:
+            if key != expected:
+                errors.append(field.forbidden(path.child(key), "must populate the given metric source only"))
 
 
 def _object(errors: Errors, path: Path, source: Object) -> None:

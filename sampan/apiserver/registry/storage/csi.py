@@ -93,6 +93,12 @@ class CSINodeStrategy(Strategy):
     has_status = False
     tracks_generation = False
 
+    def default(self, obj: Object) -> None:
+        spec = obj.setdefault("spec", {})
+        if not spec.get("drivers"):
+            # Stored as protobuf, an empty list is none at all.
+            spec["drivers"] = None
+
     def validate(self, ctx: WriteContext, obj: Object) -> Errors:
         return self._validate(obj, None)
 

@@ -133,3 +133,8 @@ def csi_driver_name(errors: Errors, path: Path, value: str) -> None:
     if len(value.encode()) > 63:
         errors.append(field.too_long(path, "", 63))
     report(errors, path, value, subdomain_messages(value.lower()))
+
+
+def lower_dns1035_messages(value: str) -> list[str]:
+    """Messages for a kind, which is a label once it is lower case."""
+    return names.is_dns1035_label(value.lower())
