@@ -77,6 +77,7 @@ def apply(
     if not entries and live is not None:
         before = replace(write, manager=BEFORE_FIRST_APPLY)
         entries = managedfields.track(info, None, live, entries, before)
+    entries = managedfields.reconcile(info, entries, write)
     operation = _Apply(info, live, config, write)
     try:
         found = operation.run(entries, force=force)

@@ -16,7 +16,7 @@ import orjson
 
 from sampan.api import field, fieldset
 from sampan.api.fieldset import FieldSetError, ordered, subtract, union, without_paths
-from sampan.api.ownership import Comparison, compare, shape_of
+from sampan.api.ownership import Comparison, compare, reconciled, shape_of
 from sampan.api.schema.decode import decode_as
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ BEFORE_FIRST_APPLY = "before-first-apply"
 MAX_MANAGER_LENGTH = 128
 _MAX_SUBRESOURCE_LENGTH = 256
 
+_BUILT_IN = "k8s.io."
 _STRIPPED = (
     "name",
     "namespace",
@@ -249,6 +250,7 @@ def track(info: TypeInfo, live: Object | None, new: Object, entries: list[Entry]
         return entries
     if not difference_.changed and not difference_.removed:
         return entries
+    entries = reconcile(info, entries, write)
     entries = Versions(before, new, difference_, write).release(entries)
     gained = subtract(difference_.changed, STRIP)
     if gained:
@@ -257,8 +259,26 @@ def track(info: TypeInfo, live: Object | None, new: Object, entries: list[Entry]
     return _cap(entries)
 
 
+def reconcile(info: TypeInfo, entries: list[Entry], write: Write) -> list[Entry]:
+    """Adapt entries to a custom resource's schema, which may have changed since they were written."""
+    if info.name.startswith(_BUILT_IN):
+        return entries
+    shape = shape_of(info)
+    return [
+        entry
+        if entry.manager.api_version != write.api_version or (fields := reconciled(shape, entry.fields)) is entry.fields
+        else entry.with_fields(fields)
+        for entry in entries
+    ]
+
+
 def empty(info: TypeInfo) -> Object:
-    """Return what a new object is compared with: the type's zero, fields that are always there included."""
+    """Return what a new object is compared with: the type's zero, fields that are always there included.
+
+    A custom resource's is empty.
+    """
+    if not info.name.startswith(_BUILT_IN):
+        return {}
     found: Object | None = info.derived.get("empty")
     if found is None:
         found = info.derived["empty"] = decode_as(info, {}).object

@@ -221,6 +221,28 @@ def with_named_fields(shape: Shape | None, fields: Fields) -> Fields:
     return out
 
 
+def reconciled(shape: Shape, fields: Fields) -> Fields:
+    """Adapt a set to a schema that has changed since: who owns parts of what is atomic now owns all of it.
+
+    Returns the set itself if nothing had to be adapted.
+    """
+    out: Fields | None = None
+    for element, node in fields.items():
+        if not node or element == ".":
+            continue
+        if shape.kind in (STRUCT, MAP):
+            below = shape.child(element[2:]) if element.startswith("f:") else None
+        else:
+            below = shape.elem
+        if below is None:
+            continue
+        adapted = MEMBER if below.kind == LEAF else reconciled(below, node)
+        if adapted is not node:
+            out = dict(fields) if out is None else out
+            out[element] = adapted
+    return fields if out is None else out
+
+
 class Comparison:
     """What differs between two values. changed: added or modified; removed: no longer there. Whole sets."""
 

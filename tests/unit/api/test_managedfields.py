@@ -15,6 +15,7 @@ from sampan.api.managedfields import Write
 from sampan.api.ownership import compare, owned, shape_of
 from sampan.api.schema.decode import decode
 from sampan.api.schema.typeinfo import type_of
+from sampan.api.schema.types import FieldInfo, TypeInfo
 
 POD = GroupVersionKind("", "v1", "Pod")
 CONFIG_MAP = GroupVersionKind("", "v1", "ConfigMap")
@@ -203,6 +204,33 @@ def test_scales_carry_the_ownership_of_replicas() -> None:
         "scaler": {"f:spec": {"f:replicas": {}}},
     }
     assert scalefields.to_parent(parent, scale, paths, "apps/v1") == parent
+
+
+def custom_type(*, atomic: bool) -> TypeInfo:
+    text = TypeInfo("string")
+    inner = TypeInfo("map", elem=text)
+    spec = TypeInfo("struct", fields={"m": FieldInfo("m", inner, atomic=atomic)})
+    metadata = type_of(CONFIG_MAP).fields["metadata"]
+    return TypeInfo("struct", name="Widget", fields={"metadata": metadata, "spec": FieldInfo("spec", spec)})
+
+
+def test_owners_of_parts_own_all_once_the_schema_makes_it_atomic() -> None:
+    live: Any = {"metadata": {"name": "w", "uid": "u"}, "spec": {"m": {"a": "1"}}}
+    managedfields.update(custom_type(atomic=False), None, live, write("one"))
+    assert owners(live)["one"] == {"f:spec": {".": {}, "f:m": {".": {}, "f:a": {}}}}
+    new = copy.deepcopy(live)
+    new["metadata"]["labels"] = {"x": "y"}
+    managedfields.update(custom_type(atomic=True), live, new, write("two"))
+    assert owners(new)["one"] == {"f:spec": {".": {}, "f:m": {}}}
+
+
+def test_undeclared_fields_that_are_kept_are_owned_by_their_shape() -> None:
+    loose = TypeInfo("struct", fields={}, preserve_unknown=True)
+    metadata = type_of(CONFIG_MAP).fields["metadata"]
+    info = TypeInfo("struct", name="Widget", fields={"metadata": metadata, "spec": FieldInfo("spec", loose)})
+    obj: Any = {"metadata": {"name": "w"}, "spec": {"a": {"b": [1, {"c": 2}]}, "d": 1}}
+    managedfields.update(info, None, obj, write())
+    assert owners(obj)["m"] == {"f:spec": {".": {}, "f:a": {".": {}, "f:b": {}}, "f:d": {}}}
 
 
 _elements = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', 'v:"y"', "i:0"])
