@@ -1,4 +1,4 @@
-"""What a server holds before anyone writes: namespaces, RBAC's bootstrap policy, priority classes, flow control, itself.
+"""What a server holds before anyone writes: namespaces, RBAC's policy, priority classes, flow control, itself.
 
 Objects come from the facts about a fresh kube-apiserver. Absent ones are created at every start; of RBAC roles and
 bindings that still allow it (``rbac.authorization.kubernetes.io/autoupdate``) what was taken away is put back, as
@@ -133,7 +133,8 @@ def own_objects(address: str, port: int, service_address: str, cidrs: tuple[str,
     ports = [{"name": "https", "port": port, "protocol": "TCP"}]
     service = {
         "metadata": {
-            "name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"},
+            "name": "kubernetes", "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
         },
         "spec": {
             "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}],

@@ -72,10 +72,14 @@ def status_error(error: APIStatusError, accepted: Accepted, *, pretty: bool = Fa
     return Response(error.code, document(error.to_status(), negotiate.Accepted(media), pretty=pretty), headers)
 
 
-def outcome(registry: Registry, result: Outcome, accepted: Accepted, *, pretty: bool, include: str | None) -> Response:
-    """One object."""
+def outcome(
+    registry: Registry | None, result: Outcome, accepted: Accepted, *, pretty: bool, include: str | None
+) -> Response:
+    """One object. registry: None for virtual resources, whose objects are sent as they are."""
     headers: Headers = [response.NO_CACHE, _TYPES[accepted.media]]
     entry = result.entry
+    if registry is None or (entry is None and result.as_is):
+        return Response(result.status, _encode_object(result.object or {}, accepted, pretty=pretty), headers)
     if accepted.transform and not result.as_is:
         obj = registry.view(entry) if entry is not None else result.object or {}
         body = document(transformed(registry, obj, accepted, include), accepted, pretty=pretty)
@@ -83,14 +87,17 @@ def outcome(registry: Registry, result: Outcome, accepted: Accepted, *, pretty: 
         body = registry.wire(entry)
     else:
         obj = registry.view(entry) if entry is not None else result.object or {}
-        if accepted.media == negotiate.PROTOBUF:
-            encoded = _protobuf(obj)
-            if encoded is None:
-                raise NotAcceptable(f"only the following media types are accepted: {', '.join(negotiate.OBJECT_TYPES)}")
-            body = encoded
-        else:
-            body = document(obj, accepted, pretty=pretty)
+        body = _encode_object(obj, accepted, pretty=pretty)
     return Response(result.status, body, headers)
+
+
+def _encode_object(obj: Object, accepted: Accepted, *, pretty: bool) -> bytes:
+    if accepted.media != negotiate.PROTOBUF:
+        return document(obj, accepted, pretty=pretty)
+    encoded = _protobuf(obj)
+    if encoded is None:
+        raise NotAcceptable(f"only the following media types are accepted: {', '.join(negotiate.OBJECT_TYPES)}")
+    return encoded
 
 
 def _protobuf(obj: Object) -> bytes | None:
@@ -193,9 +200,7 @@ def list_json(registry: Registry, entries: Sequence[Entry], metadata: Object) ->
     return b"".join(parts)
 
 
-def listing(
-    registry: Registry, found: Listing, accepted: Accepted, *, pretty: bool, include: str | None
-) -> Response:
+def listing(registry: Registry, found: Listing, accepted: Accepted, *, pretty: bool, include: str | None) -> Response:
     """A list in the accepted form."""
     metadata = list_metadata(found)
     headers: Headers = [response.NO_CACHE, _TYPES[accepted.media]]

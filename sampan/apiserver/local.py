@@ -16,7 +16,6 @@ import orjson
 from sampan.api.errors import APIStatusError, Expired
 from sampan.apiserver import encode
 from sampan.apiserver.handlers.call import Call
-from sampan.apiserver.handlers.plan import Plan
 from sampan.apiserver.handlers.read import ListResult
 from sampan.apiserver.handlers.watch import WatchRequest, bookmark
 from sampan.apiserver.registry.write import Outcome

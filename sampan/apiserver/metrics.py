@@ -41,7 +41,9 @@ class Metrics:
         self._gauges: list[Callable[[], Iterator[Metric]]] = []
         self.loop_lag = 0.0
 
-    def request(self, verb: str, group: str, version: str, resource: str, subresource: str, scope: str) -> RequestMetric:
+    def request(  # noqa: PLR0917 - the labels, in order
+        self, verb: str, group: str, version: str, resource: str, subresource: str, scope: str
+    ) -> RequestMetric:
         """The metric of a kind of request."""
         key = (verb.upper(), group, version, resource, subresource, scope)
         found = self._requests.get(key)
@@ -62,7 +64,7 @@ class Metrics:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        registry.register(self)  # type: ignore[arg-type]
+        registry.register(self)
         return generate_latest(registry)
 
     def collect(self) -> Iterator[Metric]:
@@ -71,7 +73,9 @@ class Metrics:
 
         names = ["verb", "group", "version", "resource", "subresource", "scope"]
         total = CounterMetricFamily(
-            "apiserver_request_total", "Counter of apiserver requests by verb, resource and code.", labels=[*names, "code"]
+            "apiserver_request_total",
+            "Counter of apiserver requests by verb, resource and code.",
+            labels=[*names, "code"],
         )
         duration = HistogramMetricFamily(
             "apiserver_request_duration_seconds", "Response latency in seconds by verb and resource.", labels=names

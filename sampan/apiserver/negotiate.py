@@ -20,8 +20,11 @@ _TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What will be sent. media: the type without parameters. transform: "" or what the object is turned into, of
-    meta.k8s.io's version. pretty: None when the client has not said."""
+    """What will be sent.
+
+    media: the type without parameters. transform: "" or what the object is turned into, of
+    meta.k8s.io's version. pretty: None when the client has not said.
+    """
 
     media: str = JSON
     transform: str = ""

@@ -63,7 +63,7 @@ class NonResource:
             option=orjson.OPT_INDENT_2,
         )
 
-    def route(self, plan: Plan, head: Head) -> Callable[[Call], Any] | None:  # noqa: PLR0911 - a table in order
+    def route(self, plan: Plan, head: Head) -> Callable[[Call], Any] | None:  # noqa: C901 - a table
         """The handler of a path; None when there is none."""
         path = plan.info.path
         root = path.strip("/").split("/", 1)[0]

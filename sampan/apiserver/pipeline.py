@@ -15,7 +15,6 @@ from sampan.api import errors
 from sampan.api.errors import APIStatusError, RequestEntityTooLarge
 from sampan.apiserver import encode, negotiate
 from sampan.apiserver.authn import impersonation
-from sampan.apiserver.authn.authenticator import Authenticator
 from sampan.apiserver.authz.interface import Attributes, forbidden_message, subject_of
 from sampan.apiserver.handlers import watch as watches
 from sampan.apiserver.handlers.call import Call
@@ -30,6 +29,7 @@ from sampan.base.log import logger
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from sampan.apiserver.authn.authenticator import Authenticator
     from sampan.apiserver.authn.user import User
     from sampan.apiserver.authz.interface import Authorizer
     from sampan.apiserver.authz.rbac import RBACAuthorizer
@@ -51,7 +51,9 @@ _PLANS = 2048
 class Pipeline:
     """Authorizes planned requests."""
 
-    def __init__(self, router: Router, authenticator: Authenticator, authorizer: Authorizer, rbac: RBACAuthorizer) -> None:
+    def __init__(
+        self, router: Router, authenticator: Authenticator, authorizer: Authorizer, rbac: RBACAuthorizer
+    ) -> None:
         self.router = router
         self.authenticator = authenticator
         self.authorizer = authorizer
@@ -95,10 +97,7 @@ class HTTPService:
             if "impersonate-user" in head.headers or impersonation.is_asked_for(head.headers):
                 user = impersonation.impersonate(user, head.headers, self._pipeline.authorizer)
             self._pipeline.authorize(plan, user)
-            if plan.error is not None:
-                raise plan.error
-            if request.too_large:
-                raise RequestEntityTooLarge(f"Request entity too large: {http_connection.TOO_LARGE}")
+            _check(plan, request)
             call = Call(plan, user, request.body, head.headers)
             call.http = request
             assert plan.handler is not None
@@ -122,8 +121,7 @@ class HTTPService:
         try:
             found = await result
             encoded = self._encode(call, found)
-            if not isinstance(encoded, Response):
-                raise TypeError(type(encoded))
+            assert isinstance(encoded, Response)
             plan = call.plan
             plan.metric.observe(encoded.status, perf_counter() - started)
             if len(encoded.body) >= _COMPRESS_FROM and "gzip" in head.headers.get("accept-encoding", ""):
@@ -223,10 +221,18 @@ class HTTPService:
         elif isinstance(error, RecursionError):
             status = errors.BadRequest("exceeded max depth")
         else:
-            log.exception("Request failed", method=head.method, path=head.path)
+            log.exception("Request failed", method=head.method, path=head.path)  # noqa: LOG004 - both callers handle one
             status = errors.internal(error)
         if plan is not None and plan.metric is not None:
             plan.metric.observe(status.code, perf_counter() - started)
         accepted = negotiate.negotiate_or_json(head.headers.get("accept", ""))
         answer = encode.status_error(status, accepted, pretty=plan is not None and plan.pretty)
         return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)
+
+
+def _check(plan: Plan, request: HTTPRequest) -> None:
+    """Raise what stood against the request before anybody knew whether its user may know."""
+    if plan.error is not None:
+        raise plan.error
+    if request.too_large:
+        raise RequestEntityTooLarge(f"Request entity too large: {http_connection.TOO_LARGE}")

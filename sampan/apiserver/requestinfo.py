@@ -26,8 +26,11 @@ Query = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestInfo:
-    """One request's subject. verb: an API verb, or the lower-case method of a non-resource request. tail: path segments
-    behind the subresource. has_namespace: the path says ``namespaces/<namespace>``, possibly an empty one."""
+    """One request's subject.
+
+    verb: an API verb, or the lower-case method of a non-resource request. tail: path segments
+    behind the subresource. has_namespace: the path says ``namespaces/<namespace>``, possibly an empty one.
+    """
 
     verb: str
     path: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sampan.api.gvk import ResourceInfo
     from sampan.apiserver.http.head import Head
-    from sampan.apiserver.registry.generic import Registry
+    from sampan.apiserver.registry.resources import Resources
     from sampan.apiserver.requestinfo import Query, RequestInfo
 
 _ITEM_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -56,7 +56,7 @@ class Router:
 
     def __init__(
         self,
-        registries: Mapping[tuple[str, str, str], Registry],
+        registries: Resources,
         infos: Mapping[tuple[str, str, str], ResourceInfo],
         *,
         verbs: Mapping[str, Callable[[Any], Any]],
@@ -160,9 +160,7 @@ class Router:
         elif info.has_namespace:
             raise not_found()
 
-    def _plan_subresource(
-        self, plan: Plan, resource: ResourceInfo, method: str, headers: Mapping[str, str]
-    ) -> None:
+    def _plan_subresource(self, plan: Plan, resource: ResourceInfo, method: str, headers: Mapping[str, str]) -> None:
         info = plan.info
         found = resource.subresources.get(info.subresource)
         if found is None or (info.tail and info.subresource != "proxy"):
@@ -180,7 +178,9 @@ class Router:
             _check_patch_type(headers)
         handlers = self._subresources
         handler = handlers.get((info.group, info.resource, info.subresource, verb))
-        plan.handler = handler or handlers.get(("*", "*", info.subresource, verb)) or handlers.get(("*", "*", "*", verb))
+        plan.handler = (
+            handler or handlers.get(("*", "*", info.subresource, verb)) or handlers.get(("*", "*", "*", verb))
+        )
         if plan.handler is None:
             raise method_not_allowed()
 

@@ -32,7 +32,9 @@ def selection(registry: Registry, options: ListOptions, namespace: str, name: st
     if fields is not None:
         exact = dict(fields.exact_pairs())
         exact.pop("", None)
-        complete = all(one.operator == "=" and exact.get(one.field) == one.value for one in fields.requirements if one.field)
+        complete = all(
+            one.operator == "=" and exact.get(one.field) == one.value for one in fields.requirements if one.field
+        )
         selected = exact.pop(_NAME, None)
         if selected is not None:
             if not selected or (name and name != selected):

@@ -187,7 +187,10 @@ class APIServer:
             return "process is shutting down" if self._stopping else ""
 
         shared = {"ping": fine, "log": fine, "etcd": store}
-        hooks = {"poststarthook/rbac/bootstrap-roles": store, "poststarthook/start-service-ip-repair-controllers": store}
+        hooks = {
+            "poststarthook/rbac/bootstrap-roles": store,
+            "poststarthook/start-service-ip-repair-controllers": store,
+        }
         return {
             "healthz": {**shared, **hooks},
             "livez": {**shared, **hooks},
@@ -198,7 +201,9 @@ class APIServer:
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - only for scrapes
 
         counts = GaugeMetricFamily(
-            "apiserver_resource_objects", "Number of stored objects by group and resource.", labels=["group", "resource"]
+            "apiserver_resource_objects",
+            "Number of stored objects by group and resource.",
+            labels=["group", "resource"],
         )
         for prefix, count in self.store.counts().items():
             _, _, group, resource, _ = prefix.split("/")
@@ -302,12 +307,6 @@ class APIServer:
         return f"https://[{address}]:{self.port}" if ":" in address else f"https://{address}:{self.port}"
 
     @property
-    def advertised_url(self) -> str:
-        """Where pods and other machines reach the server."""
-        address = self._address()
-        return f"https://[{address}]:{self.port}" if ":" in address else f"https://{address}:{self.port}"
-
-    @property
     def ca(self) -> bytes:
         """The CA's certificate, PEM."""
         return self.credentials.ca.certificate
@@ -324,7 +323,8 @@ class APIServer:
                 ready.set_result(value)
 
         self._running = tasks.spawn(group, self.run(started), name="apiserver")
-        await asyncio.wait({ready, self._running}, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {ready, self._running}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             ready.cancel()
             await self._running

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampan.api import errors
-from sampan.api.gvk import GroupResource
 from sampan.apiserver.admission.interface import CREATE, UPDATE, AdmissionRequest
 from sampan.apiserver.authn.user import MASTERS
 from sampan.apiserver.authz import rules as rbac_rules
@@ -19,6 +18,7 @@ from sampan.apiserver.authz.rbac import GROUP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sampan.api.gvk import GroupResource
     from sampan.api.object import Object
     from sampan.apiserver.admission.interface import AdmissionServices
     from sampan.apiserver.authz.rbac import RBACAuthorizer
@@ -90,12 +90,10 @@ class RBACEscalation:
         listed = "\n".join(sorted(rbac_rules.compact_string(one) for one in rbac_rules.compact(missing)))
         groups = " ".join(f'"{group}"' for group in request.user.groups)
         why = (
-            f'user "{request.user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n'
+            f'user "{request.user.name}" (groups=[{groups}]) is attempting to grant RBAC permissions '
+            "not currently held:\n"
             f"{listed}"
         )
         if problem:
             why += f"; resolution errors: [{problem}]"
         raise errors.forbidden(request.resource, request.name, why)
-
-
-

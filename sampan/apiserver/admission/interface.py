@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sampan.api.gvk import GroupResource, GroupVersionKind
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sampan.api.gvk import GroupResource, GroupVersionKind
     from sampan.api.object import Object
     from sampan.apiserver.authn.user import User
     from sampan.apiserver.authz.interface import Authorizer
@@ -37,8 +36,11 @@ class AdmissionServices:
 
 @dataclass(slots=True, kw_only=True)
 class AdmissionRequest:
-    """One write on its way. object: the new state, changed in place by those that mutate; None for a deletion. old: the
-    state before, shared; None for a creation. options: the operation's options. warnings: texts for Warning headers."""
+    """One write on its way.
+
+    object: the new state, changed in place by those that mutate; None for a deletion. old: the
+    state before, shared; None for a creation. options: the operation's options. warnings: texts for Warning headers.
+    """
 
     operation: str
     resource: GroupResource

@@ -115,8 +115,7 @@ def pod_total(spec: Object, key: str) -> dict[str, str]:
             _add(needed, own)
             _raise_to(peak, needed)
     _raise_to(total, peak)
-    for name, value in ((spec.get("resources") or {}).get(key) or {}).items():
-        total[name] = value
+    total.update((spec.get("resources") or {}).get(key) or {})
     return total
 
 

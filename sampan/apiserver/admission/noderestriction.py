@@ -75,7 +75,10 @@ class NodeRestriction:
         elif request.subresource == "status":
             pod = request.object or {}
             if (pod.get("spec") or {}).get("nodeName") != node:
-                raise self._no(request, f'node "{node}" can only update pod status for pods with spec.nodeName set to itself')
+                raise self._no(
+                    request,
+                    f'node "{node}" can only update pod status for pods with spec.nodeName set to itself',  # noqa: S608
+                )
             if (pod["metadata"].get("labels") or {}) != ((request.old or {})["metadata"].get("labels") or {}):
                 raise self._no(request, f'node "{node}" cannot update labels through pod status')
         elif request.subresource == "eviction":
@@ -83,7 +86,9 @@ class NodeRestriction:
             if pod_now is not None and pod_now["spec"].get("nodeName") != node:
                 raise self._no(request, f"node {node} can only evict pods with spec.nodeName set to itself")
         else:
-            raise self._no(request, f'unexpected pod subresource "{request.subresource}", only "status" and "eviction" are allowed')
+            raise self._no(
+                request, f'unexpected pod subresource "{request.subresource}", only "status" and "eviction" are allowed'
+            )
 
     def _main_pod(self, request: AdmissionRequest, node: str) -> None:
         if request.operation == DELETE:
@@ -92,10 +97,15 @@ class NodeRestriction:
                 raise self._no(request, f'node "{node}" can only delete pods with spec.nodeName set to itself')
             return
         if request.operation != CREATE:
-            raise self._no(request, f'unexpected operation "{request.operation}", node "{node}" can only create and delete mirror pods')
+            raise self._no(
+                request,
+                f'unexpected operation "{request.operation}", node "{node}" can only create and delete mirror pods',
+            )
         pod = request.object or {}
         if _MIRROR not in (pod["metadata"].get("annotations") or {}):
-            raise self._no(request, f'pod does not have "{_MIRROR}" annotation, node "{node}" can only create mirror pods')
+            raise self._no(
+                request, f'pod does not have "{_MIRROR}" annotation, node "{node}" can only create mirror pods'
+            )
         if pod["spec"].get("nodeName") != node:
             raise self._no(request, f'node "{node}" can only create pods with spec.nodeName set to itself')
         owners = pod["metadata"].get("ownerReferences") or []
@@ -113,7 +123,10 @@ class NodeRestriction:
         if request.operation == CREATE:
             changed = self._forbidden_labels({}, new)
             if changed:
-                raise self._no(request, f"node {node!r} is not allowed to set the following labels: {', '.join(changed)}".replace("'", '"'))
+                raise self._no(
+                    request,
+                    f"node {node!r} is not allowed to set the following labels: {', '.join(changed)}".replace("'", '"'),
+                )
             if (new.get("spec") or {}).get("configSource"):
                 raise self._no(request, f"node {node!r} is not allowed to create pods with a non-nil configSource")
             if new["metadata"].get("ownerReferences"):
@@ -149,7 +162,11 @@ class NodeRestriction:
 
     def _token(self, request: AdmissionRequest, node: str) -> None:
         reference = ((request.object or {}).get("spec") or {}).get("boundObjectRef")
-        if not reference or (reference.get("apiVersion"), reference.get("kind"), bool(reference.get("name"))) != ("v1", "Pod", True):
+        if not reference or (reference.get("apiVersion"), reference.get("kind"), bool(reference.get("name"))) != (
+            "v1",
+            "Pod",
+            True,
+        ):
             raise self._no(request, "node requested token not bound to a pod")
         if not reference.get("uid"):
             raise self._no(request, "node requested token with a pod binding without a uid")
@@ -157,7 +174,11 @@ class NodeRestriction:
         if pod is None:
             raise errors.not_found(_PODS, reference["name"])
         if pod["metadata"].get("uid") != reference["uid"]:
-            raise self._no(request, f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record ({pod['metadata'].get('uid')}). The object might have been deleted and then recreated")
+            why = (
+                f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record "
+                f"({pod['metadata'].get('uid')}). The object might have been deleted and then recreated"
+            )
+            raise self._no(request, why)
         if pod["spec"].get("nodeName") != node:
             raise self._no(request, "node requested token bound to a pod scheduled on a different node")
 

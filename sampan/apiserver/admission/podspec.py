@@ -157,7 +157,8 @@ class RuntimeClass:
             known = spec.get("nodeSelector") or {}
             for key, value in selector.items():
                 if known.get(key, value) != value:
-                    why = f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {known[key]}"
+                    wanted = f"runtimeClass.scheduling.nodeSelector[{key}] = {value}"
+                    why = f"conflict: {wanted}; pod.spec.nodeSelector[{key}] = {known[key]}"
                     raise errors.forbidden(_PODS, request.name, why)
             spec["nodeSelector"] = {**known, **selector}
         if tolerations := scheduling.get("tolerations"):

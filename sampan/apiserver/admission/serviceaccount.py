@@ -1,4 +1,4 @@
-"""ServiceAccount: every pod runs as a service account of its namespace and, unless it declines, finds its token mounted."""
+"""ServiceAccount: every pod runs as a service account and, unless it declines, finds its token mounted."""
 
 from __future__ import annotations
 
@@ -76,12 +76,18 @@ class ServiceAccount:
         for volume in pod["spec"].get("volumes") or ():
             secret = (volume.get("secret") or {}).get("secretName")
             if secret and secret not in mountable:
-                why = f'volume with secret.secretName="{secret}" is not allowed because service account {name} does not reference that secret'
+                why = (
+                    f'volume with secret.secretName="{secret}" is not allowed because service account {name} does not '
+                    "reference that secret"
+                )
                 raise self._forbidden(request, why)
         pulls = {one.get("name") for one in account.get("imagePullSecrets") or ()}
         for position, pull in enumerate(pod["spec"].get("imagePullSecrets") or ()):
             if pull.get("name") not in pulls:
-                why = f'imagePullSecrets[{position}].name="{pull.get("name")}" is not allowed because service account {name} does not reference that imagePullSecret'
+                why = (
+                    f'imagePullSecrets[{position}].name="{pull.get("name")}" is not allowed because service account '
+                    f"{name} does not reference that imagePullSecret"
+                )
                 raise self._forbidden(request, why)
 
 

@@ -99,7 +99,10 @@ class PersistentVolumeClaimResize:
         name = (new.get("spec") or {}).get("storageClassName")
         found = self._lookup("storage.k8s.io", "storageclasses", "", name) if name else None
         if found is None or not found.get("allowVolumeExpansion"):
-            why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+            why = (
+                "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must "
+                "support resize"
+            )
             raise errors.forbidden(_CLAIMS, request.name, why)
 
 

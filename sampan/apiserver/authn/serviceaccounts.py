@@ -84,8 +84,14 @@ class ServiceAccountTokens:
         self._lookup = lookup
         self._clock = clock
 
-    def issue(
-        self, account: Object, audiences: Sequence[str], seconds: int, bound: Object | None, kind: str, node: Object | None
+    def issue(  # noqa: PLR0917 - one call
+        self,
+        account: Object,
+        audiences: Sequence[str],
+        seconds: int,
+        bound: Object | None,
+        kind: str,
+        node: Object | None,
     ) -> tuple[str, float]:
         """Sign a token. bound: the object that ends it, of this kind. Returns it and its expiration (epoch seconds)."""
         import jwt  # noqa: PLC0415 - start-up time
@@ -168,7 +174,9 @@ class ServiceAccountTokens:
             if node.get("uid"):
                 extra[_NODE_UID] = (node["uid"],)
         groups = service_account_groups(namespace)
-        user = User(f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}", uid=account.get("uid", ""), groups=groups, extra=extra)
+        user = User(
+            f"{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}", uid=account.get("uid", ""), groups=groups, extra=extra
+        )
         return user.authenticated()
 
     def _bound(self, resource: str, namespace: str, reference: Object) -> None:

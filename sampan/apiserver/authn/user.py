@@ -21,8 +21,11 @@ _NO_EXTRA: Mapping[str, tuple[str, ...]] = {}
 
 
 class User:
-    """A user with groups. Equal by identity: authenticators hand out the same object for the same credential as long
-    as they can, and decisions are cached per `identity`."""
+    """A user with groups.
+
+    Equal by identity: authenticators hand out the same object for the same credential as long
+    as they can, and decisions are cached per `identity`.
+    """
 
     def __init__(
         self, name: str, *, uid: str = "", groups: Sequence[str] = (), extra: Mapping[str, Sequence[str]] = _NO_EXTRA

@@ -28,8 +28,11 @@ class Attributes:
 
 
 class Decision(NamedTuple):
-    """allowed: False means that nobody allowed it. reason: why, "" when there is nothing to say. denied: somebody
-    forbade it, so that nobody else is asked."""
+    """What an authorizer says.
+
+    allowed: False means that nobody allowed it. reason: why, "" when there is nothing to say. denied: somebody
+    forbade it, so that nobody else is asked.
+    """
 
     allowed: bool
     reason: str = ""

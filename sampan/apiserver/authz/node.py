@@ -21,7 +21,10 @@ _READS = frozenset({"get", "list", "watch"})
 
 
 class NodeAuthorizer:
-    """See the module. pods_of: the pods bound to a node. has_rule: whether the ``system:node`` rules allow a request."""
+    """See the module.
+
+    pods_of: the pods bound to a node. has_rule: whether the rules of the role ``system:node`` allow a request.
+    """
 
     def __init__(
         self, lookup: Getter, pods_of: Callable[[str], Iterable[Object]], has_rule: Callable[[Attributes], bool]
@@ -40,7 +43,7 @@ class NodeAuthorizer:
                 return related
         return Decision(True) if self._has_rule(attributes) else _NO_OPINION
 
-    def _by_resource(self, node: str, a: Attributes) -> Decision | None:  # noqa: PLR0911 - one per resource
+    def _by_resource(self, node: str, a: Attributes) -> Decision | None:  # noqa: C901
         match (a.group, a.resource):
             case ("", "secrets" | "configmaps"):
                 return self._read(node, a, _READS)
@@ -169,8 +172,7 @@ def _sources(pod: Object) -> Iterator[Object]:
     """Volume sources, those inside projected volumes included."""
     for volume in pod.get("spec", {}).get("volumes") or ():
         yield volume
-        for source in (volume.get("projected") or {}).get("sources") or ():
-            yield source
+        yield from (volume.get("projected") or {}).get("sources") or ()
 
 
 def _secrets_of(pod: Object) -> set[str]:

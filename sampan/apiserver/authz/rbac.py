@@ -131,7 +131,7 @@ class RBACAuthorizer:
             role = self._lookup(GROUP, "roles", namespace, name)
             error = f'role.{GROUP} "{name}" not found'
         else:
-            return [], f"unsupported role reference kind: \"{reference.get('kind', '')}\""
+            return [], f'unsupported role reference kind: "{reference.get("kind", "")}"'
         return ([], error) if role is None else (role.get("rules") or [], "")
 
 

@@ -78,7 +78,7 @@ def _covers(owner: Object, part: Object) -> bool:
     if not names:
         return True
     wanted = part.get("resourceNames")
-    return bool(wanted) and wanted[0] in names
+    return wanted is not None and len(wanted) > 0 and wanted[0] in names
 
 
 def _covers_wanted_resource(owned: Sequence[str], wanted: str) -> bool:

@@ -30,7 +30,7 @@ async def apply(call: Call, writes: Writes) -> Outcome:
     return await apply_configuration(call, writes, config, repeated, write_of(call, options, "PatchOptions"), options)
 
 
-async def apply_configuration(
+async def apply_configuration(  # noqa: PLR0917 - two callers
     call: Call, writes: Writes | None, config: Object, repeated: list[str], write: Write, options: WriteOptions
 ) -> Outcome:
     """Apply a parsed configuration. writes: None when an absent object must not be created."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.apiserver import negotiate
-
 if TYPE_CHECKING:
     from sampan.api.object import Object
+    from sampan.apiserver import negotiate
     from sampan.apiserver.authn.user import User
     from sampan.apiserver.handlers.plan import Plan
     from sampan.apiserver.http.connection import HTTPRequest

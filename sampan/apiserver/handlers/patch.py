@@ -69,7 +69,9 @@ def decode_patched(call: Call, kind: GroupVersionKind, raw: Any, validation: str
     """Bring what a patch has made to normal form, without defaults. Raises Invalid on the field "patch"."""
     repeated, call.warnings[:] = list(call.warnings), []
     if not isinstance(raw, dict):
-        raise errors.BadRequest(f"json: cannot unmarshal {jsonpatch.json_name(raw)} into Go value of type map[string]interface {{}}")
+        raise errors.BadRequest(
+            f"json: cannot unmarshal {jsonpatch.json_name(raw)} into Go value of type map[string]interface {{}}"
+        )
     try:
         gvk = schema.kind_of(raw, kind)
         if (gvk.kind, gvk.api_version) != (kind.kind, kind.api_version):

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 
 class Plan:
-    """See the module. handler: called with a `Call` when the request may proceed. error: raised instead. metric: the
-    request's counters. warning: of a deprecated API, "" for none. granted_to, granted_at: the user whom RBAC let do this, and RBAC's generation then."""
+    """See the module.
+
+    handler: called with a `Call` when the request may proceed. error: raised instead. metric: the request's
+    counters. warning: of a deprecated API, "" for none. granted_to, granted_at: the user whom RBAC
+    let do this, and RBAC's generation then.
+    """
 
     __slots__ = (
         "accepted", "attributes", "error", "granted_at", "granted_to", "handler", "include", "info", "list_options",

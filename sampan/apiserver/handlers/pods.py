@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.api import errors, labels, schema
+from sampan.api import errors, labels
 from sampan.api.errors import APIStatusError, BadRequest, TooManyRequests
 from sampan.api.gvk import GroupResource, GroupVersionKind
 from sampan.apiserver.admission.interface import CREATE
@@ -75,8 +75,11 @@ class Pods:
             if wanted.get(key) and wanted[key] != metadata.get(key):
                 spelled = "UID" if key == "uid" else "ResourceVersion"
                 path = f"/registry/pods/{metadata['namespace']}/{name}"
-                problem = f"Precondition failed: {spelled} in precondition: {wanted[key]}, {spelled} in object meta: {metadata.get(key)}"
-                why = f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: {problem}"
+                why = (
+                    f"StorageError: invalid object, Code: 4, Key: {path}, ResourceVersion: 0, AdditionalErrorMsg: "
+                    f"Precondition failed: {spelled} in precondition: {wanted[key]}, {spelled} in object meta: "
+                    f"{metadata.get(key)}"
+                )
                 raise errors.conflict(registry.group_resource, name, why)
         if metadata.get("deletionTimestamp"):
             raise errors.conflict(_PODS_BINDING, name, f"pod {name} is being deleted, cannot be assigned to a host")
@@ -130,7 +133,7 @@ class Pods:
         return bodies.decode(call, kind, validation)
 
     async def _take_from_budget(self, call: Call, write: Write, pod: Object) -> None:
-        budgets = [one for one in self._budgets(pod)]
+        budgets = self._budgets(pod)
         if len(budgets) > 1:
             raise APIStatusError(
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
@@ -156,9 +159,7 @@ class Pods:
                 found.append(budget)
         return found
 
-    async def _mark_and_delete(
-        self, registry: Registry, write: Write, options: DeleteOptions, pod: Object
-    ) -> None:
+    async def _mark_and_delete(self, registry: Registry, write: Write, options: DeleteOptions, pod: Object) -> None:
         write.subresource = ""
         if not write.dry_run:
             now = meta.now_text(registry.clock.time())
@@ -254,7 +255,9 @@ def _spend(budget: Object, pod: str, now: str) -> None:
     if status.get("disruptionsAllowed", 0) < 0:
         raise errors.forbidden(resource, name, "pdb disruptions allowed is negative")
     if len(status.get("disruptedPods") or {}) > _MAX_DISRUPTED:
-        raise errors.forbidden(resource, name, "DisruptedPods map too big - too many evictions not confirmed by PDB controller")
+        raise errors.forbidden(
+            resource, name, "DisruptedPods map too big - too many evictions not confirmed by PDB controller"
+        )
     if status.get("disruptionsAllowed", 0) == 0:
         desired, healthy = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
         raise _refusal(f"The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
@@ -272,6 +275,3 @@ def _spend(budget: Object, pod: str, now: str) -> None:
 def _refusal(message: str, *, retry_after: int | None = None) -> TooManyRequests:
     details = {"causes": [{"reason": "DisruptionBudget", "message": message}]}
     return TooManyRequests(_TOO_MANY, details=details, retry_after=retry_after)
-
-
-__all__ = ["Pods", "schema", "set_condition"]

@@ -57,7 +57,9 @@ def parse_version(text: str) -> int:
     if not text:
         return 0
     if not text.isascii() or not text.isdigit():
-        wrong = field.invalid("resourceVersion", text, f"strconv.ParseUint: parsing {field.go_quote(text)}: invalid syntax")
+        wrong = field.invalid(
+            "resourceVersion", text, f"strconv.ParseUint: parsing {field.go_quote(text)}: invalid syntax"
+        )
         raise APIStatusError(str(wrong))
     value = int(text)
     if value >= 1 << 64:

@@ -58,14 +58,14 @@ class Reviews:
         return obj
 
     def self_subject(self, call: Call) -> Outcome:
-        """Who am I?"""
+        """Say who asks."""
         obj = self._decode(call, "SelfSubjectReview")
         obj["metadata"]["creationTimestamp"] = meta.now_text(self._clock.time())
         obj["status"] = {"userInfo": call.user.info}
         return _answer(obj)
 
     def token(self, call: Call) -> Outcome:
-        """Whose token is this?"""
+        """Say whose a token is."""
         obj = self._decode(call, "TokenReview")
         spec = obj.get("spec") or {}
         if not spec.get("token"):
@@ -84,20 +84,20 @@ class Reviews:
         return _answer(obj)
 
     def self_access(self, call: Call) -> Outcome:
-        """May I do this?"""
+        """Say whether the user may do something."""
         obj = self._decode(call, "SelfSubjectAccessReview")
         _check(_check_attributes(obj.get("spec") or {}))
         return self._decide(obj, call.user)
 
     def access(self, call: Call) -> Outcome:
-        """May this user do this?"""
+        """Say whether some user may do something."""
         obj = self._decode(call, "SubjectAccessReview")
         spec = obj.get("spec") or {}
         _check(_check_attributes(spec) + _check_subject(spec))
         return self._decide(obj, _user_of(spec))
 
     def local_access(self, call: Call) -> Outcome:
-        """May this user do this, in this namespace?"""
+        """Say whether some user may do something in this namespace."""
         obj = self._decode(call, "LocalSubjectAccessReview")
         spec, metadata = obj.get("spec") or {}, obj.setdefault("metadata", {})
         given = metadata.get("namespace", "")
@@ -137,7 +137,7 @@ class Reviews:
         return _answer(obj)
 
     def rules(self, call: Call) -> Outcome:
-        """What may I do in this namespace?"""
+        """Say what the user may do in a namespace."""
         obj = self._decode(call, "SelfSubjectRulesReview")
         namespace = (obj.get("spec") or {}).get("namespace", "")
         if not namespace:
@@ -151,7 +151,11 @@ class Reviews:
             if rule.get("nonResourceURLs")
         ]
         is_node = bool(call.user.node_name)
-        status: Object = {"resourceRules": resources, "nonResourceRules": others, "incomplete": is_node or bool(problem)}
+        status: Object = {
+            "resourceRules": resources,
+            "nonResourceRules": others,
+            "incomplete": is_node or bool(problem),
+        }
         problems = [problem] if problem else []
         if is_node:
             problems.insert(0, "node authorizer does not support user rule resolution")
@@ -166,7 +170,9 @@ def _answer(obj: Object) -> Outcome:
 
 
 def _user_of(spec: Object) -> User:
-    return User(spec.get("user", ""), uid=spec.get("uid", ""), groups=spec.get("groups") or (), extra=spec.get("extra") or {})
+    return User(
+        spec.get("user", ""), uid=spec.get("uid", ""), groups=spec.get("groups") or (), extra=spec.get("extra") or {}
+    )
 
 
 def _check(found: list[field.FieldError]) -> None:
@@ -201,7 +207,11 @@ def _check_selectors(resource: Object) -> list[field.FieldError]:
             detail = "may not specified at the same time as requirements"
             found.append(field.invalid(f"{path}.rawSelector", raw, detail))
         elif not raw and not requirements:
-            found.append(field.required(f"{path}.requirements", "when fieldSelector is specified, requirements or rawSelector is required"))
+            found.append(
+                field.required(
+                    f"{path}.requirements", "when fieldSelector is specified, requirements or rawSelector is required"
+                )
+            )
     return found
 
 

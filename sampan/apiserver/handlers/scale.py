@@ -95,7 +95,9 @@ async def _change(call: Call, write: Write, make: Callable[[Object], Object]) ->
             new["metadata"]["resourceVersion"] = wanted
         uid = scale["metadata"].get("uid", "")
         if uid and uid != old["metadata"].get("uid"):
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata'].get('uid', '')}"
+            why = (
+                f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata'].get('uid', '')}"
+            )
             raise errors.conflict(registry.group_resource, write.name, why)
         ownership.updated(registry, write, new, old)
         applying.forget_times(new)

@@ -55,6 +55,4 @@ def handlers_of(server: APIServer) -> Handlers:
     virtual: dict[tuple[str, str], Handler] = {
         **reviews.table(), ("", "bindings"): pods.bind_by_object, ("", "componentstatuses"): component_statuses,
     }  # fmt: skip
-    return Handlers(
-        verbs=verbs, subresources=subresources, virtual=virtual, connect=connect.Connect(server).handle
-    )
+    return Handlers(verbs=verbs, subresources=subresources, virtual=virtual, connect=connect.Connect(server).handle)

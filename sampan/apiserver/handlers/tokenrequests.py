@@ -92,7 +92,10 @@ class TokenRequests:
             raise errors.not_found(GroupResource("", resource), name)
         uid = reference.get("uid", "")
         if uid and uid != found["metadata"].get("uid"):
-            why = f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+            why = (
+                f"the UID in the bound object reference ({uid}) does not match the UID in record. "
+                "The object might have been deleted and then recreated"
+            )
             raise errors.conflict(GroupResource("", gvk.kind), name, why)
         node = None
         if gvk.kind == "Pod":

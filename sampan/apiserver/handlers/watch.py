@@ -21,7 +21,7 @@ from sampan.apiserver.storage.interface import StorageError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from sampan.api.errors import APIStatusError
     from sampan.api.object import Object
@@ -39,8 +39,11 @@ _INITIAL_END = "k8s.io/initial-events-end"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchRequest:
-    """An authorized watch. after: the revision to begin behind, 0 for the current state first. wait_for: a revision
-    that must have been seen before. marks_end: a bookmark says when the initial state is complete."""
+    """An authorized watch.
+
+    after: the revision to begin behind, 0 for the current state first. wait_for: a revision
+    that must have been seen before. marks_end: a bookmark says when the initial state is complete.
+    """
 
     registry: Registry
     selection: Selection
@@ -212,7 +215,9 @@ class WatchStream:
     def _start_answer(self) -> None:
         media = self._accepted.media
         content_type = media if media == negotiate.JSON else f"{media};stream=watch"
-        self.connection.start_chunked(200, [response.NO_CACHE, (b"Content-Type", content_type.encode()), *self._headers])
+        self.connection.start_chunked(
+            200, [response.NO_CACHE, (b"Content-Type", content_type.encode()), *self._headers]
+        )
 
     def _write(self, data: bytes) -> None:
         connection = self.connection
@@ -311,9 +316,7 @@ class WebSocketWatchStream(WatchStream):
         self.connection.transport.close()
 
 
-def stream_for(
-    request: WatchRequest, accepted: negotiate.Accepted, include: str | None, call: Call
-) -> WatchStream:
+def stream_for(request: WatchRequest, accepted: negotiate.Accepted, include: str | None, call: Call) -> WatchStream:
     """The stream that a client has asked for."""
     headers = call.headers
     key = headers.get("sec-websocket-key")

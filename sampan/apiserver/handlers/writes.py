@@ -112,7 +112,7 @@ def delete_options(call: Call) -> DeleteOptions:
     if isinstance(body, bytes):
         raw = _decode_options(call, body) if body else _options_of_query(call)
     else:
-        raw = body if body else _options_of_query(call)
+        raw = body or _options_of_query(call)
     return DeleteOptions.of(raw)
 
 

@@ -104,9 +104,9 @@ class Connection(asyncio.Protocol):
     """See the module."""
 
     __slots__ = (
-        "_body", "_body_size", "_busy", "_expects", "_head_size", "_headers", "_hub", "_keep_alive", "_large", "_parsed",
-        "_parser", "_queue", "_raw", "_reading", "_since", "_state", "_stream", "_url", "closed", "paused", "peer",
-        "transport",
+        "_body", "_body_size", "_busy", "_expects", "_head_size", "_headers", "_hub", "_keep_alive", "_large",
+        "_parsed", "_parser", "_queue", "_raw", "_reading", "_since", "_stream", "_url", "closed", "paused",
+        "peer", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -168,6 +168,7 @@ class Connection(asyncio.Protocol):
         return self._busy  # a half-closed client still wants its answer
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc
         self.closed = True
         self._hub.connections.discard(self)
         self._queue.clear()

@@ -95,7 +95,7 @@ class ConnectStream:
                 raise  # the server ends, not the client
         except (OSError, TimeoutError) as error:
             self._failed(error)
-        except Exception as error:  # noqa: BLE001 - a worker's edge: one request must not end the server
+        except Exception as error:
             log.exception("Connect handler failed", resource=self.target.resource, name=self.target.name)
             self._failed(error)
         finally:

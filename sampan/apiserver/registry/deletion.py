@@ -155,8 +155,8 @@ def _check_preconditions(registry: Registry, obj: Object, options: DeleteOptions
     subject = GroupResource(registry.info.group, registry.info.kind)
     if options.uid and options.uid != metadata.get("uid"):
         why = (
-            f"the UID in the precondition ({options.uid}) does not match the UID in record ({metadata.get('uid', '')}). "
-            "The object might have been deleted and then recreated"
+            f"the UID in the precondition ({options.uid}) does not match the UID in record "
+            f"({metadata.get('uid', '')}). The object might have been deleted and then recreated"
         )
         raise errors.conflict(subject, metadata["name"], why)
     if options.resource_version and options.resource_version != metadata["resourceVersion"]:
@@ -270,9 +270,7 @@ async def delete_finalized(registry: Registry, write: Write, current: Entry, las
     return Outcome(object=registry.arranged(last))  # at the revision before the deletion, as kube-apiserver answers
 
 
-def _finished(
-    registry: Registry, write: Write, entry: Entry, *, deleted: bool, seen: Entry | None = None
-) -> Outcome:
+def _finished(registry: Registry, write: Write, entry: Entry, *, deleted: bool, seen: Entry | None = None) -> Outcome:
     obj = registry.view(entry)
     if deleted:
         registry.strategy.after_delete(registry.context(write), obj)

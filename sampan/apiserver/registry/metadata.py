@@ -28,8 +28,9 @@ _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _FORBIDDEN_OWNERS = frozenset({GroupVersionKind("", "v1", "Event")})
 _META = Path("metadata")
 IMMUTABLE = "field is immutable"
-
-NameRule = "Callable[[str, bool], list[str]]"
+_IMMUTABLE_FIELDS = (
+    "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+)  # fmt: skip
 
 
 def now_text(seconds: float) -> str:
@@ -111,7 +112,8 @@ def validate(metadata: Object, *, namespaced: bool, rule: Callable[[str, bool], 
     if metadata.get("generation", 0) < 0:
         path = _META.child("generation")
         found.append(field.invalid(path, metadata["generation"], "must be greater than or equal to 0"))
-    found += validate_labels(metadata.get("labels"), _META.child("labels")) if metadata.get("labels") else []
+    if labels := metadata.get("labels"):
+        found += validate_labels(labels, _META.child("labels"))
     found += _maps_and_lists(metadata)
     return found
 
@@ -136,17 +138,21 @@ def validate_update(new: Object, old: Object) -> list[FieldError]:
         known = old.get("finalizers") or ()
         added = [one for one in new.get("finalizers") or () if one not in known]
         if added:
-            listed = " ".join(f'"{one}"' for one in sorted(added))
-            detail = f"no new finalizers can be added if the object is being deleted, found new finalizers [{listed}]"
-            detail = detail.replace(f"[{listed}]", "[]string{" + ", ".join(f'"{one}"' for one in sorted(added)) + "}")
+            listed = ", ".join(f'"{one}"' for one in sorted(added))
+            detail = (
+                "no new finalizers can be added if the object is being deleted, found new finalizers "
+                f"[]string{{{listed}}}"
+            )
             found.append(field.forbidden(_META.child("finalizers"), detail))
     if not new.get("resourceVersion"):
         found.append(field.invalid(_META.child("resourceVersion"), "", "must be specified for an update"))
     if new.get("generation", 0) < old.get("generation", 0):
         found.append(field.invalid(_META.child("generation"), new.get("generation", 0), "must not be decremented"))
-    for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        if new.get(key) != old.get(key):
-            found.append(field.invalid(_META.child(key), new.get(key, _absent(key)), IMMUTABLE))
+    found += [
+        field.invalid(_META.child(key), new.get(key, _absent(key)), IMMUTABLE)
+        for key in _IMMUTABLE_FIELDS
+        if new.get(key) != old.get(key)
+    ]
     if new.get("labels"):
         found += validate_labels(new["labels"], _META.child("labels"))
     if new.get("annotations"):
@@ -192,18 +198,13 @@ def _validate_owners(owners: list[Object], path: Path) -> list[FieldError]:
             name = f"{owner.get('kind', '')}/{owner.get('name', '')}"
             if controller:
                 detail = (
-                    "Only one reference can have Controller set to true. Found \"true\" in references for "
+                    'Only one reference can have Controller set to true. Found "true" in references for '
                     f"{controller} and {name}"
                 )
-                found.append(field.invalid(path, owners_value(owners), detail))
+                found.append(field.invalid(path, owners, detail))
             else:
                 controller = name
     return found
-
-
-def owners_value(owners: list[Object]) -> list[Object]:
-    """Owner references as an error shows them."""
-    return owners
 
 
 def _validate_owner(owner: Object, at: Path) -> list[FieldError]:

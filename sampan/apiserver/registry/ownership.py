@@ -6,13 +6,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sampan.api import fieldset, managedfields, schema
-from sampan.api.gvk import GroupVersionKind
 from sampan.apiserver.registry import metadata as meta
 
 if TYPE_CHECKING:
     from sampan.api.fieldset import Fields
+    from sampan.api.gvk import GroupVersionKind
     from sampan.api.object import Object
-    from sampan.apiserver.registry.generic import Registry
+    from sampan.apiserver.registry.base import RegistryBase
     from sampan.apiserver.registry.strategy import FieldPaths
     from sampan.apiserver.registry.write import Write
     from sampan.base.clock import Clock
@@ -23,7 +23,7 @@ def _fields(paths: FieldPaths) -> Fields:
     return fieldset.paths_to_fields(paths)
 
 
-def write_for(registry: Registry, write: Write) -> managedfields.Write:
+def write_for(registry: RegistryBase, write: Write) -> managedfields.Write:
     """What managedFields must know of a write."""
     subresource = write.recorded_as
     return managedfields.Write(
@@ -33,12 +33,12 @@ def write_for(registry: Registry, write: Write) -> managedfields.Write:
     )  # fmt: skip
 
 
-def created(registry: Registry, write: Write, obj: Object) -> None:
+def created(registry: RegistryBase, write: Write, obj: Object) -> None:
     """Record who owns the fields of a new object."""
     managedfields.update(registry.type, None, obj, write_for(registry, write))
 
 
-def updated(registry: Registry, write: Write, new: Object, old: Object) -> None:
+def updated(registry: RegistryBase, write: Write, new: Object, old: Object) -> None:
     """Record who owns the fields that a write changes."""
     managedfields.update(registry.type, old, new, write_for(registry, write))
 

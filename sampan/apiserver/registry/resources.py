@@ -94,9 +94,7 @@ class Resources:
         select = strategy.selectable_fields if owns_store and strategy.selectable else None
         store = self._store.resource(stored.group, stored.resource, fields=select)
         registry = Registry(info, strategy, store, self._admission, self._environment)
-        registry.other_version = lambda api_version: self.get(
-            (*_group_and_version(api_version), info.resource)
-        )
+        registry.other_version = lambda api_version: self.get((*_group_and_version(api_version), info.resource))
         return registry
 
     def store_of(self, group: str, resource: str) -> ResourceStore:

@@ -12,6 +12,8 @@ Objects are dicts in normal form; `default` and the prepare methods change them 
 ``old`` is shared and must not be changed.
 """
 
+# ruff: noqa: ARG002 - the generic answers need none of their arguments
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
@@ -77,11 +79,11 @@ class Strategy:
 
     Class attributes: `allow_create_on_update` (PUT of an absent object creates it), `allow_unconditional_update`
     (PUT without resourceVersion), `has_status` (the status stanza is written only through the status subresource),
-    `tracks_generation` (metadata.generation grows with the spec; None: exactly when has_status and the kind has a spec),
+    `tracks_generation` (metadata.generation grows with the spec; None: when has_status and the kind has a spec),
     `name_kind` (how names are checked: "subdomain", "label", "label1035", "path", "none"), `ttl` (seconds, 0 never),
     `graceful` (deletion has a grace period), `selectable` (names of the field selectors beyond metadata.name and
-    metadata.namespace, all that `selectable_fields` may return), `stored_as` (group and resource of the store when it is
-    not the resource's own: events.k8s.io events live with the core ones; see `to_stored`).
+    metadata.namespace, all that `selectable_fields` may return), `stored_as` (group and resource of the store when it
+    is not the resource's own: events.k8s.io events live with the core ones; see `to_stored`).
     """
 
     allow_create_on_update = False
@@ -129,16 +131,24 @@ class Strategy:
         """Drop what a creator may not set. The generic part (status, generation, uid, times) is done already."""
 
     def prepare_for_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
-        """Keep from old what an updater may not change. The generic part (status split, generation) is the registry's;
-        generation grows if anything but metadata and status differs after this."""
+        """Keep from old what an updater may not change.
+
+        The generic part (status split, generation) is the registry's;
+        generation grows if anything but metadata and status differs after this.
+        """
 
     def prepare_for_status_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
-        """The same for the status subresource; the registry has already put back all but status and, of the metadata,
-        what a status update may change."""
+        """The same for the status subresource.
+
+        The registry has already put back all but status and, of the metadata, what a status update may change.
+        """
 
     def prepare_for_subresource_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
-        """The same for any other subresource that writes the object (ctx.subresource: "ephemeralcontainers", "resize",
-        "approval", "finalize"): put back from old all that this subresource does not own."""
+        """The same for any other subresource that writes the object.
+
+        ctx.subresource: "ephemeralcontainers", "resize", "approval", "finalize". Put back from old all that this
+        subresource does not own.
+        """
 
     def validate(self, ctx: WriteContext, obj: Object) -> list[FieldError]:
         """Check a new object; metadata is checked by the registry before."""
@@ -175,8 +185,10 @@ class Strategy:
         return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
     def reset_fields(self, subresource: str) -> FieldPaths:
-        """Fields that a write through the subresource ("" for the object itself) cannot change, so nobody comes to own
-        them by it."""
+        """Fields that a write through the subresource cannot change, so that nobody comes to own them by it.
+
+        subresource: "" for the object itself.
+        """
         if not self.has_status:
             return ()
         return (("spec",),) if subresource == "status" else (("status",),)

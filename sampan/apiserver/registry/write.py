@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Write:
-    """A request to change something. manager: for managedFields. options: as admission sees them. warnings: collected
+    """A request to change something.
+
+    manager: for managedFields. options: as admission sees them. warnings: collected
     for the answer. owned_as: the subresource that managedFields name when it is not the one that the strategy sees.
     """
 
