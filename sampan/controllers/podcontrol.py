@@ -105,10 +105,14 @@ class Claims:
         if not self._may_adopt:
             return False
         try:
-            await self._pods.patch(pod.name, {"metadata": {"ownerReferences": [self._reference], "uid": pod.uid}})
+            await self._pods.patch(pod.name, self.adoption(pod))
         except NotFound:
             return False
         return True
+
+    def adoption(self, pod: PodView) -> Object:
+        """The patch that makes a pod the owner's."""
+        return {"metadata": {"ownerReferences": [self._reference], "uid": pod.uid}}
 
     async def _release(self, pod: PodView) -> None:
         patch = {

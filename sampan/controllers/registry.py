@@ -20,6 +20,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "replicaset-controller": ("replicaset", "new"),
     "deployment-controller": ("deployment", "new"),
     "daemonset-controller": ("daemonset", "new"),
+    "job-controller": ("job", "new"),
     "statefulset-controller": ("statefulset", "new"),
     "endpoints-controller": ("endpoints", "new"),
     "endpointslice-controller": ("endpointslice", "new"),

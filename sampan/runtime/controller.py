@@ -45,7 +45,7 @@ class Controller:
         services: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (),
     ) -> None:
         self.name = name
-        self.queue: WorkQueue[Request] = queue or WorkQueue(clock)
+        self.queue: WorkQueue[Request] = WorkQueue(clock) if queue is None else queue
         self._reconciler = reconciler
         self._workers = workers
         self._services = services

@@ -339,11 +339,16 @@ def _merge(target: Any, patch: Any, *, keyed: bool) -> Any:
         return patch
     merged: Object = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
-        if value is None:
+        if keyed and key.startswith("$deleteFromPrimitiveList/"):
+            name = key.partition("/")[2]
+            merged[name] = [one for one in merged.get(name) or [] if one not in value]
+        elif value is None:
             merged.pop(key, None)
         else:
             lists = keyed and key in _KEYS
-            merged[key] = _merge_list(key, merged.get(key), value) if lists else _merge(merged.get(key), value, keyed=keyed)
+            merged[key] = (
+                _merge_list(key, merged.get(key), value) if lists else _merge(merged.get(key), value, keyed=keyed)
+            )
     return merged
 
 
