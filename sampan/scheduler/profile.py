@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
 
+    from sampan.api.labels import Selector
     from sampan.api.object import Object
     from sampan.client.client import Client
     from sampan.scheduler.options import SchedulerOptions
+    from sampan.scheduler.podinfo import PodInfo
 
 
 def default_framework(
@@ -29,9 +31,13 @@ def default_framework(
     client: Client,
     budgets: Callable[[str], Iterable[Object]],
     *,
+    selector_of: Callable[[PodInfo], Selector | None] | None = None,
     chance: random.Random | None = None,
 ) -> Framework:
-    """Build the default profile. budgets: the PodDisruptionBudgets of a namespace. chance: for ties."""
+    """Build the default profile.
+
+    budgets: the PodDisruptionBudgets of a namespace. selector_of: what a pod shares with its like. chance: for ties.
+    """
     preemption = DefaultPreemption(budgets, chance=chance)
     framework = Framework(
         [
@@ -43,7 +49,7 @@ def default_framework(
             NodeAffinity(),
             NodePorts(),
             NodeResourcesFit(),
-            PodTopologySpread(),
+            PodTopologySpread(selector_of),
             InterPodAffinity(),
             preemption,
             NodeResourcesBalancedAllocation(),

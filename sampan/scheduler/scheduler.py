@@ -13,7 +13,16 @@ from sampan.api.errors import APIStatusError, NotFound
 from sampan.base.log import logger
 from sampan.base.tasks import STARTED_IGNORED, serve, spawn, start
 from sampan.client.informer import InformerFactory
-from sampan.client.resources import NAMESPACES, NODES, PODDISRUPTIONBUDGETS, PODS
+from sampan.client.resources import (
+    NAMESPACES,
+    NODES,
+    PODDISRUPTIONBUDGETS,
+    PODS,
+    REPLICASETS,
+    REPLICATIONCONTROLLERS,
+    SERVICES,
+    STATEFULSETS,
+)
 from sampan.scheduler.cluster import ClusterView
 from sampan.scheduler.failure import condition_patch, evict
 from sampan.scheduler.framework import fit_error
@@ -21,6 +30,7 @@ from sampan.scheduler.interface import Code, CycleState, Status
 from sampan.scheduler.nodetable import NodeTable
 from sampan.scheduler.profile import default_framework
 from sampan.scheduler.queue import SchedulingQueue
+from sampan.scheduler.selectors import WorkloadSelectors
 
 if TYPE_CHECKING:
     import random
@@ -37,6 +47,12 @@ if TYPE_CHECKING:
     from sampan.scheduler.queue import QueuedPod
 
 log = logger("scheduler")
+
+_OWNERS = {
+    "ReplicationController": REPLICATIONCONTROLLERS,
+    "ReplicaSet": REPLICASETS,
+    "StatefulSet": STATEFULSETS,
+}
 
 NO_NODES = "no nodes available to schedule pods"
 
@@ -66,7 +82,15 @@ class Scheduler:
         self._node_informer = factory.informer(NODES)
         self._namespaces = factory.informer(NAMESPACES)
         self._budgets = factory.informer(PODDISRUPTIONBUDGETS)
-        self.framework = default_framework(options, client, self._budgets_of, chance=chance)
+        self._selectors = WorkloadSelectors()
+        self._services = factory.informer(SERVICES)
+        self._owners = {kind: factory.informer(resource) for kind, resource in _OWNERS.items()}
+        self._selectors.watch_services(self._services)
+        for kind, informer in self._owners.items():
+            self._selectors.watch_owners(informer, kind)
+        self.framework = default_framework(
+            options, client, self._budgets_of, selector_of=self._selectors.of, chance=chance
+        )
         self.nodes = NodeTable()
         self.queue = SchedulingQueue(self.framework, options, clock)
         self._view = ClusterView(self.nodes, self.queue, options.scheduler_name)
@@ -85,7 +109,8 @@ class Scheduler:
                 (self._node_informer, self._view.node_changed),
                 (self._pods, self._view.pod_changed),
             )
-            for informer in (self._namespaces, self._node_informer, self._pods, self._budgets):
+            caches = (self._namespaces, self._node_informer, self._pods, self._budgets, self._services)
+            for informer in (*caches, *self._owners.values()):
                 await informer.wait_synced()
             for informer, handler in handlers:
                 informer.add_handler(handler)

@@ -76,7 +76,7 @@ class Lab:
         sh(f"ip -n {name} route add default via {gateway}")
         return name
 
-    async def serve_tcp(self, namespace: str, port: int, answer: str) -> None:
+    async def serve_tcp(self, namespace: str, port: int, answer: str, *, host: str = "") -> None:
         """Answer every connection with a text and the client's address."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -84,7 +84,10 @@ class Lab:
             writer.close()
 
         with self.inside(namespace):
-            listener = socket.create_server(("", port), backlog=512)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.create_server(
+                (host, port), family=family, backlog=512, dualstack_ipv6=family == socket.AF_INET6
+            )
         self._servers.append(await asyncio.start_server(handle, sock=listener))
 
     async def serve_udp(self, namespace: str, port: int, answer: str) -> None:
@@ -106,7 +109,7 @@ class Lab:
     async def get(self, namespace: str, address: str, port: int, *, source: str = "", seconds: float = 3) -> str:
         """Connect and return what the server says. Raises OSError, TimeoutError."""
         with self.inside(namespace):
-            client = socket.socket()
+            client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         with client:
             client.setblocking(False)
             if source:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from sampan.base.clock import RealClock
 from sampan.base.tasks import start
 from sampan.client.client import Client
-from sampan.client.resources import NODES, SERVICES
+from sampan.client.resources import ENDPOINTSLICES, NODES, SERVICES
 from sampan.proxy import NetworkOptions, PodNetwork, Proxy, cleanup_pod_network, cleanup_proxy
 from sampan.proxy.announce import pick_node
 from sampan.proxy.podnetwork import tunnel_mac
@@ -61,10 +62,12 @@ def node(name: str, ip: str, pod_cidr: str):
 
 
 @asynccontextmanager
-async def running(lab, options):
+async def running(lab, options, *, change_node=lambda _: None):
     clock = RealClock()
     api = FakeTransport(clock)
-    api.add(NODES, node("a", "192.0.2.1", "10.42.0.0/24"))
+    own = node("a", "192.0.2.1", "10.42.0.0/24")
+    change_node(own)
+    api.add(NODES, own)
     client = Client(api)
     async with asyncio.TaskGroup() as group:
         for service in (PodNetwork(options, client, clock), Proxy(options, client, clock)):
@@ -146,6 +149,56 @@ async def test_host_firewall_that_drops_forwarded_packets_lets_pods_through(lab,
         await lab.serve_tcp(lab.machine, 9000, "outside")
         assert await lab.get(pod, "192.0.2.2", 9000) == "outside 192.0.2.1"
     assert "accept" not in output("nft list chain ip filter FORWARD")
+
+
+async def test_dual_stack_services_are_reached_by_both_families(lab, options):
+    options = replace(
+        options,
+        cluster_cidr="10.42.0.0/16,fd00:42::/48",
+        service_cidr="10.96.0.0/16,fd00:96::/112",
+        load_balancer_cidr="",
+    )
+
+    def both(obj) -> None:
+        obj["spec"]["podCIDRs"] = ["10.42.0.0/24", "fd00:42::/64"]
+
+    async with running(lab, options, change_node=both) as api:
+        pod = lab.add_pod("10.42.0.2", options.bridge, "10.42.0.1")
+        sh(f"ip -n {pod} addr add fd00:42::2/64 dev eth0 nodad && ip -n {pod} route add default via fd00:42::1")
+        await lab.serve_tcp(pod, 8080, "pod", host="::")
+        port = {"port": 80, "protocol": "TCP", "nodePort": 30080}
+        spec = {"clusterIP": "10.96.0.20", "clusterIPs": ["10.96.0.20", "fd00:96::20"], "ports": [port]}
+        metadata = {"name": "web", "namespace": "default"}
+        api.add(SERVICES, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+        for family, address in (("IPv4", "10.42.0.2"), ("IPv6", "fd00:42::2")):
+            labels = {"kubernetes.io/service-name": "web"}
+            endpoint_slice = {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {"name": f"web-{family.lower()}", "namespace": "default", "labels": labels},
+                "addressType": family,
+                "ports": [{"port": 8080, "protocol": "TCP"}],
+                "endpoints": [{"addresses": [address], "conditions": {"ready": True}, "nodeName": "a"}],
+            }
+            api.add(ENDPOINTSLICES, endpoint_slice)
+
+        async def answered(namespace: str, address: str, number: int) -> bool:
+            try:
+                return (await lab.get(namespace, address, number, seconds=0.5)).startswith("pod")
+            except (OSError, TimeoutError):
+                return False
+
+        for namespace, address, number in (
+            (lab.node, "fd00:96::20", 80),
+            (lab.node, "10.96.0.20", 80),
+            (pod, "fd00:96::20", 80),
+            (lab.node, "fd00:42::1", 30080),
+        ):
+
+            async def up(namespace=namespace, address=address, number=number) -> bool:
+                return await answered(namespace, address, number)
+
+            await until(up)
 
 
 async def test_network_configuration_names_the_nodes_range_and_its_own_bridge(lab, options):

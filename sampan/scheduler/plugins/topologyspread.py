@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sampan.scheduler.podinfo import PodInfo
 
 _HOSTNAME = "kubernetes.io/hostname"
+_ZONE = "topology.kubernetes.io/zone"
 _REASON = "node(s) didn't match pod topology spread constraints"
 
 
@@ -40,10 +41,27 @@ class Constraint:
     honor_taints: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Soft:
+    """What scoring goes by. strict: nodes without all the labels get nothing (not so for the default constraints)."""
+
+    constraints: list[Constraint]
+    strict: bool
+
+
 class PodTopologySpread:
-    """DoNotSchedule constraints filter, ScheduleAnyway ones score."""
+    """DoNotSchedule constraints filter, ScheduleAnyway ones score.
+
+    A pod without constraints that shares a selector with others gets the system defaults: hosts with a skew of 3,
+    zones of 5, by score alone.
+    """
 
     name = "PodTopologySpread"
+
+    def __init__(self, selector_of: Callable[[PodInfo], labels.Selector | None] | None = None) -> None:
+        """selector_of: the selector that a pod shares with its like; without it there are no default constraints."""
+        self._selector_of = selector_of
+
     events: Mapping[EventKind, Callable[[PodInfo, ClusterEvent], bool] | None] = {
         EventKind.ASSIGNED_POD_ADD: None,
         EventKind.ASSIGNED_POD_UPDATE: None,
@@ -88,18 +106,22 @@ class PodTopologySpread:
 
     def pre_score(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Status:
         del nodes, rows
-        constraints = _constraints(pod, "ScheduleAnyway")
-        if not constraints:
+        soft = _Soft(_constraints(pod, "ScheduleAnyway"), strict=True)
+        if not pod.constraints and self._selector_of is not None:
+            selector = self._selector_of(pod)
+            if selector is not None:
+                soft = _Soft(_default_constraints(pod, selector), strict=False)
+        if not soft.constraints:
             return SKIP
-        state[f"{self.name}/soft"] = constraints
+        state[f"{self.name}/soft"] = soft
         return SUCCESS
 
     def score_all(self, state: CycleState, pod: PodInfo, nodes: NodeTable, rows: Integers) -> Integers:
-        constraints: list[Constraint] = state[f"{self.name}/soft"]
-        everywhere = _labelled(constraints, nodes)
+        soft: _Soft = state[f"{self.name}/soft"]
+        everywhere = _labelled(soft.constraints, nodes) if soft.strict else nodes.live
         scored = everywhere[rows]
         total = np.zeros(len(rows), dtype=np.float64)
-        for one in constraints:
+        for one in soft.constraints:
             codes = nodes.counts.topology(one.key)
             if one.key == _HOSTNAME:
                 size = int(scored.sum())
@@ -108,7 +130,8 @@ class PodTopologySpread:
                 size = len(np.unique(codes[rows][scored]))
                 counted = np.where(everywhere & _eligible(one, pod, nodes), nodes.counts.matching(one.term), 0)
                 found = np.bincount(codes, weights=counted).astype(np.int64)[codes[rows]]
-            total += found * math.log(size + 2) + (one.max_skew - 1)
+            score = found * math.log(size + 2) + (one.max_skew - 1)
+            total += np.where(codes[rows] > 0, score, 0.0)
         return _spread_scores(np.floor(total + 0.5).astype(np.int64), scored)
 
 
@@ -138,6 +161,21 @@ def _eligible(constraint: Constraint, pod: PodInfo, nodes: NodeTable) -> Mask:
     if constraint.honor_taints:
         mask &= tolerated_nodes(pod, nodes)
     return mask
+
+
+def _default_constraints(pod: PodInfo, selector: labels.Selector) -> list[Constraint]:
+    return [
+        Constraint(
+            key=key,
+            max_skew=skew,
+            min_domains=1,
+            term=Term(frozenset((pod.namespace,)), None, selector, live_only=True),
+            own=1,
+            honor_affinity=True,
+            honor_taints=False,
+        )
+        for key, skew in ((_HOSTNAME, 3), (_ZONE, 5))
+    ]
 
 
 def _constraints(pod: PodInfo, when: str) -> list[Constraint]:

@@ -12,7 +12,7 @@ from sampan.api.errors import ServiceUnavailable
 from sampan.base.clock import FakeClock
 from sampan.base.tasks import start
 from sampan.client.client import Client
-from sampan.client.resources import EVENTS, NODES, PODS
+from sampan.client.resources import EVENTS, NODES, PODS, SERVICES
 from sampan.runtime.events import EventBroadcaster
 from sampan.scheduler import Scheduler, SchedulerOptions
 from sampan.testing.fake import FakeTransport
@@ -253,6 +253,19 @@ async def test_topology_spread_keeps_the_skew():
     async with running(*nodes, *pods) as bench:
         zones = [bench.node_of(one["metadata"]["name"]) == "c" for one in pods]
         assert zones.count(True) == 3
+
+
+async def test_pods_of_one_service_spread_over_hosts_by_default():
+    busy = pod("busy", cpu="1", nodeName="a")
+    async with running(node("a"), node("b"), busy) as bench:
+        spec = {"selector": {"app": "x"}, "clusterIP": "10.96.0.1", "ports": [{"port": 80}]}
+        metadata = {"name": "x", "namespace": "default"}
+        bench.api.add(SERVICES, {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+        await bench.settle()
+        for number in range(4):
+            bench.api.add(PODS, pod(f"p{number}", labels={"app": "x"}, cpu="10m"))
+            await bench.settle()
+        assert sorted(bench.node_of(f"p{number}") for number in range(4)) == ["a", "a", "b", "b"]
 
 
 @pytest.mark.parametrize(
