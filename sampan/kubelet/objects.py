@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sampan.client.informer import InformerFactory, SharedInformer
     from sampan.client.interface import Stored
 
+_KINDS = {CONFIGMAPS: "configmap", SECRETS: "secret"}
+"""How kubelet's messages call them."""
+
 _Key = tuple["GroupVersionResource", str, str]
 
 
@@ -43,17 +46,21 @@ class ObjectCache:
 
     async def _get(self, gvr: GroupVersionResource, namespace: str, name: str) -> Object:
         informer = self._watched.get((gvr, namespace, name))
-        if informer is None or not informer.has_synced:
-            found = await self._client.resource(gvr, namespace).get(name)
-            if informer is None:
-                self._watch(gvr, namespace, name)
-            return found
+        if informer is None:
+            # Before the GET: a pod that waits for an object to appear is woken when it does.
+            informer = self._watch(gvr, namespace, name)
+        kind = _KINDS[gvr]
+        if not informer.has_synced:
+            try:
+                return await self._client.resource(gvr, namespace).get(name)
+            except errors.NotFound as error:
+                raise errors.NotFound(f'{kind} "{name}" not found', details=error.details) from error
         item = informer.get(namespace, name)
         if item is None:
-            raise errors.not_found(gvr.group_resource, name)
+            raise errors.NotFound(f'{kind} "{name}" not found')
         return item.object
 
-    def _watch(self, gvr: GroupVersionResource, namespace: str, name: str) -> None:
+    def _watch(self, gvr: GroupVersionResource, namespace: str, name: str) -> SharedInformer:
         informer = self._informers.informer(gvr, namespace=namespace, field_selector=f"metadata.name={name}")
         self._watched[gvr, namespace, name] = informer
 
@@ -63,6 +70,7 @@ class ObjectCache:
                 self._changed(namespace)
 
         informer.add_handler(handler)
+        return informer
 
     def retain(self, pods: list[Object]) -> None:
         """Release the informers of objects that none of these pods names."""

@@ -53,3 +53,12 @@ async def _run(worker: PodWorker, attempt: int) -> None:
     worker.records.sandboxes.insert(0, record)
     if not worker.pod["spec"].get("hostNetwork"):
         record.ips = await worker.node.runtime.sandbox_ips(sandbox_id)
+
+
+def fault_event(error: Exception) -> tuple[str, str]:
+    """Tell the event, (reason, message), of a fault in bringing a pod up."""
+    if isinstance(error, VolumeError):
+        return "FailedMount", str(error)
+    if isinstance(error, RuntimeFault):
+        return "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
+    return "FailedSync", f"error determining status: {error}"

@@ -57,6 +57,10 @@ def pod_status(pod: Object, records: PodRecords, view: StatusView) -> Object:
     ephemeral = [_container(pod, c, records, view, init=False) for c in ephemeral_containers_of(pod)]
     generation = pod["metadata"].get("generation")
     phase = "Failed" if view.failure else _phase(pod, init, regular, view)
+    if phase in ("Failed", "Succeeded") and records.running():
+        # The phase is final only when nothing runs any more: sidecars, and containers that are still being killed.
+        before = (pod.get("status") or {}).get("phase")
+        phase = before if before in ("Pending", "Running") else "Running"
     status: Object = {}
     if generation:
         status["observedGeneration"] = generation

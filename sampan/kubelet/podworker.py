@@ -25,7 +25,7 @@ from sampan.kubelet.events import pod_reference
 from sampan.kubelet.images import StartError
 from sampan.kubelet.killer import grace_for
 from sampan.kubelet.podresize import apply_resources
-from sampan.kubelet.podsandbox import create_sandbox
+from sampan.kubelet.podsandbox import create_sandbox, fault_event
 from sampan.kubelet.podstatus import StatusView, pod_status
 from sampan.kubelet.podtermination import terminate
 from sampan.kubelet.probes.prober import Prober
@@ -49,8 +49,11 @@ if TYPE_CHECKING:
 _log = logger("kubelet.pod")
 T = TypeVar("T")
 
-_RETRY_SECONDS = 2.0
-"""After a runtime, volume or API fault; kubelet's backOffPeriod is 10 s, but nothing here is expensive to try."""
+_START_RETRY_SECONDS = 5.0
+"""After a container could not be configured or created."""
+
+_RETRY_SECONDS, _RETRY_LIMIT_SECONDS = 1.0, 60.0
+"""After a runtime, volume or API fault, doubling. What can be known to have changed wakes the worker before that."""
 
 
 class _StoppingError(Exception):
@@ -83,6 +86,7 @@ class PodWorker:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._retry: float | None = None
+        self._faults = 0
         self._prober: Prober | None = None
         status = pod.get("status") or {}
         self.start_time: str = status.get("startTime") or times.format_time(node.clock.time())
@@ -124,10 +128,15 @@ class PodWorker:
 
     def container_exited(self, record: ContainerRecord, exit_code: int, at: int) -> None:
         if record.exited(exit_code=exit_code, at=at):
-            path = self.node.builder.termination_file(self.pod, record.name, record.attempt)
-            record.message = termination_message(record, path)
+            self.read_message(record)
             if self._prober is not None:
                 self._prober.remove(record.id)
+
+    def read_message(self, record: ContainerRecord) -> None:
+        """Fill in the message with which a container ended."""
+        if record.ended:
+            path = self.node.builder.termination_file(self.pod, record.name, record.attempt)
+            record.message = termination_message(record, path) or record.message
 
     def wake(self) -> None:
         """Have the worker look again: a volume's source changed, or time passed."""
@@ -174,9 +183,12 @@ class PodWorker:
         except _StoppingError:
             return
         except (RuntimeFault, VolumeError, APIStatusError, OSError, TimeoutError) as error:
-            self.node.recorder.event(pod_reference(self.pod), "Warning", *_fault_event(error))
+            self.node.recorder.event(pod_reference(self.pod), "Warning", *fault_event(error))
             _log.warning("Pod sync failed", pod=pods.format_pod(self.pod), error=error)
-            self._retry_in(_RETRY_SECONDS)
+            self._retry_in(min(_RETRY_SECONDS * 2**self._faults, _RETRY_LIMIT_SECONDS))
+            self._faults += 1
+        else:
+            self._faults = 0
         self.publish()
 
     def _retry_in(self, seconds: float) -> None:
@@ -224,8 +236,7 @@ class PodWorker:
         if todo.kill_pod:
             await self._kill_pod()
             if not todo.create_sandbox:
-                self.finished = True
-                self.node.cgroups.remove(self.uid)
+                self._finish()
                 return
         await self._kill_some(todo)
         if todo.create_sandbox:
@@ -292,7 +303,7 @@ class PodWorker:
             self._waiting.pop(name, None)
         except StartError as error:
             self._waiting[name] = (error.reason, error.message)
-            self._retry_in(_RETRY_SECONDS if error.retry_after is None else error.retry_after)
+            self._retry_in(_START_RETRY_SECONDS if error.retry_after is None else error.retry_after)
             self.publish()
             return False
         return True
@@ -385,12 +396,10 @@ class PodWorker:
         self.node.recorder.event(pod_reference(self.pod), "Normal", reason, message)
         self.publish()
         await self._kill_pod()
+        self._finish()
+
+    def _finish(self) -> None:
+        """The pod's containers have ended for good; what is left waits to be looked at."""
         self.finished = True
-
-
-def _fault_event(error: Exception) -> tuple[str, str]:
-    if isinstance(error, VolumeError):
-        return "FailedMount", str(error)
-    if isinstance(error, RuntimeFault):
-        return "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
-    return "FailedSync", f"error determining status: {error}"
+        self.node.cgroups.remove(self.uid)
+        self.node.volumes.tear_down(self.uid, keep_messages=True)

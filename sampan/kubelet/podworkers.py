@@ -78,6 +78,7 @@ class PodWorkers:
                 self._by_container[sandbox.id] = worker
             for record in adopted:
                 self._by_container[record.id] = worker
+                worker.read_message(record)
         spawn(self._group, self._run(worker), name=f"pod {pods.format_pod(pod)}")
 
     def ensure(self, pod: Object) -> None:

@@ -123,7 +123,7 @@ class ContainerStarter:
         pod, container = work.pod, work.container
         reference = container_reference(pod, container["name"])
         last = work.records.latest(container["name"])
-        attempt = 0 if last is None else last.attempt + 1
+        attempt = _restarts(pod, container["name"]) if last is None else last.attempt + 1
         target = container.get("targetContainerName")
         target_record = work.records.latest(target) if target else None
         try:
@@ -178,6 +178,16 @@ class ContainerStarter:
                 await self._runtime.stop_container(record.id, seconds=30 if grace is None else grace)
             message = f"PostStart handler: {name_of(work.pod)}: {error}"
             raise StartError("PostStartHookError", message) from error
+
+
+def _restarts(pod: Object, name: str) -> int:
+    """Tell the restart count to begin with when the runtime knows nothing of a container: the API may know more."""
+    status = pod.get("status") or {}
+    for key in ("containerStatuses", "initContainerStatuses"):
+        for entry in status.get(key) or ():
+            if entry["name"] == name and entry.get("containerID"):
+                return int(entry["restartCount"]) + 1
+    return 0
 
 
 def _delay(seconds: float) -> str:

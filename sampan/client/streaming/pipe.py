@@ -37,6 +37,15 @@ async def join(
     left: tuple[ByteReader, ByteWriter], right: tuple[ByteReader, ByteWriter], *, linger: float = 1.0
 ) -> None:
     """Copy both ways until one side ends; what the other still sends is carried on for linger seconds."""
+    try:
+        await _join(left, right, linger)
+    finally:
+        for _, writer in (left, right):
+            with suppress(OSError):
+                writer.close()
+
+
+async def _join(left: tuple[ByteReader, ByteWriter], right: tuple[ByteReader, ByteWriter], linger: float) -> None:
     async with asyncio.TaskGroup() as group:
         tasks = {
             spawn(group, copy(left[0], right[1]), name="pipe right"),
@@ -48,6 +57,3 @@ async def join(
             _, pending = await asyncio.wait(pending, timeout=linger)
         for task in pending:
             task.cancel()
-    for _, writer in (left, right):
-        with suppress(OSError):
-            writer.close()

@@ -85,15 +85,20 @@ class VolumeManager:
         target = self.pod_directory(uid_of(pod)) / "volume-subpaths" / volume / container / str(index)
         return subpath.bind(self.path(pod, volume), relative, target)
 
-    def tear_down(self, uid: str) -> None:
-        """Unmount and remove all that the pod had here. Idempotent. Raises OSError when a mount cannot be undone."""
+    def tear_down(self, uid: str, *, keep_messages: bool = False) -> None:
+        """Unmount and remove all that the pod had here; keep_messages: but its containers' termination messages.
+
+        Idempotent. Raises OSError when a mount cannot be undone.
+        """
         directory = self.pod_directory(uid)
         if not directory.exists():
             return
         for point in mounts.mounted_below(directory):
             mounts.unmount(point)
         if not mounts.mounted_below(directory):  # never delete through a mount
-            shutil.rmtree(directory, ignore_errors=True)
+            doomed = [directory / "volumes", directory / "volume-subpaths"] if keep_messages else [directory]
+            for path in doomed:
+                shutil.rmtree(path, ignore_errors=True)
         for key in [key for key in self._resolved if key[0] == uid]:
             del self._resolved[key]
 

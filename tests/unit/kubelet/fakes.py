@@ -239,10 +239,10 @@ class FakeObjects:
         self.volumes: dict[str, dict[str, Any]] = {}
 
     async def config_map(self, namespace: str, name: str) -> dict[str, Any]:
-        return self._get(self.config_maps, "configmaps", name)
+        return self._get(self.config_maps, "configmap", name)
 
     async def secret(self, namespace: str, name: str) -> dict[str, Any]:
-        return self._get(self.secrets, "secrets", name)
+        return self._get(self.secrets, "secret", name)
 
     async def claim(self, namespace: str, name: str) -> dict[str, Any]:
         return self._get(self.claims, "persistentvolumeclaims", name)

@@ -156,7 +156,7 @@ async def test_missing_config_map_is_a_config_error_until_it_appears(node: FakeN
     pod["spec"]["containers"][0]["env"] = [{"name": "A", "valueFrom": reference}]
     await node.post(pod)
     waiting = node.api.container("p")["state"]["waiting"]
-    assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmaps "cm" not found'}
+    assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "cm" not found'}
     node.objects.config_maps["cm"] = {"data": {"k": "v"}}
     node.workers.wake_users("default")
     await node.settle()

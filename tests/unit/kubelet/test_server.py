@@ -70,9 +70,7 @@ async def served(node: FakeNode) -> AsyncIterator[Served]:
     (path / "pki" / "kubelet-server.crt").write_bytes(pair.certificate)
     (path / "pki" / "kubelet-server.key").write_bytes(pair.key)
     reviews = Reviews()
-    server = KubeletServer(
-        options, node.workers, node.runtime, Authenticator(reviews, "n1", node.clock), node.clock
-    )
+    server = KubeletServer(options, node.workers, node.runtime, Authenticator(reviews, "n1", node.clock), node.clock)
     async with asyncio.TaskGroup() as group:
         ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         task = group.create_task(server.run(ready.set_result))
@@ -174,4 +172,3 @@ async def test_exec_in_what_does_not_run_is_not_found(served: Served, node: Fake
     await node.post(make_pod())
     answer = await served.get("/exec/default/p/x?command=ls", masters=True)
     assert (answer.status, answer.body) == (404, b'container not found ("x")')
-

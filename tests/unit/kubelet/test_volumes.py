@@ -95,7 +95,7 @@ async def test_empty_dir_stays_as_it_is_and_goes_with_the_pod(tmp_path: Path) ->
 async def test_failure_names_the_volume(tmp_path: Path) -> None:
     manager = VolumeManager(tmp_path, sources(FakeObjects()), FakeObjects(), FakeClock())
     pod = make_pod(volumes=[{"name": "cfg", "configMap": {"name": "none"}}])
-    with pytest.raises(VolumeError, match='MountVolume.SetUp failed for volume "cfg" : configmaps "none" not found'):
+    with pytest.raises(VolumeError, match='MountVolume.SetUp failed for volume "cfg" : configmap "none" not found'):
         await manager.set_up(pod, [])
 
 
