@@ -139,11 +139,19 @@ class PodNetwork:
         tunnels = [peer for peers in (await self._wanted_peers(netlink)).values() for peer in peers if peer.tunnel]
         if tunnels and not options.mtu:
             mtu -= VXLAN_OVERHEAD
-        bridge = await netlink.ensure_link(options.bridge, "bridge", mtu=mtu)
+        filtered = await _bridge_filtering()
+        bridge = await netlink.ensure_link(
+            options.bridge,
+            "bridge",
+            mtu=mtu,
+            # Without an address of its own a bridge takes the lowest of its ports', and pods lose their gateway.
+            address=tunnel_mac(f"{options.bridge} {options.node_ip}"),
+            **({"br_nf_call_iptables": 1, "br_nf_call_ip6tables": 1} if filtered else {}),
+        )
         for cidr in own:
             network = ipaddress.ip_network(cidr)
             await netlink.add_address(bridge, str(network[1]), network.prefixlen)
-        await nft.apply(pod_rules(options))
+        await nft.apply(pod_rules(options, same_bridge=() if filtered else own))
         await forwarding.allow(options)
         _allow_forwarding(options, own)
         cni.write(options, own, mtu)
@@ -248,13 +256,19 @@ def tunnel_mac(host: str) -> str:
     return ":".join(f"{byte:02x}" for byte in (0x02, *digest[:5]))
 
 
-def pod_rules(options: NetworkOptions) -> str:
-    """Render the tables for traffic that leaves the cluster's range, replacing earlier ones."""
+def pod_rules(options: NetworkOptions, *, same_bridge: tuple[str, ...] = ()) -> str:
+    """Render the tables for traffic that leaves the cluster's range, replacing earlier ones.
+
+    same_bridge: this node's ranges, when the kernel cannot see packets between ports of a bridge. A service's answer
+    from a pod to another of the same node would then never be translated back; masquerading sends it by the host.
+    """
     lines = []
     for family in options.families:
         ip, table, cidr = family.nft, leftovers.pods_table(options.table), options.cluster_cidr_of(family)
         loopback = "127.0.0.0/8" if family is IPV4 else "::1"
         multicast = "224.0.0.0/4" if family is IPV4 else "ff00::/8"
+        own = family.first_of(same_bridge)
+        answers = f"ct status dnat {ip} saddr {own} {ip} daddr {own} masquerade fully-random" if own else ""
         lines.append(f"""add table {ip} {table}
 delete table {ip} {table}
 table {ip} {table} {{
@@ -265,6 +279,7 @@ table {ip} {table} {{
   chain leaving-cluster {{
     type nat hook postrouting priority 100; policy accept;
     {ip} saddr {cidr} {ip} daddr != {{ {cidr}, {multicast} }} masquerade fully-random
+    {answers}
   }}
 }}
 """)
@@ -279,6 +294,19 @@ async def _make_host_interface(netlink: Netlink, options: NetworkOptions) -> Non
         for cidr in (options.service_cidr_of(family), options.load_balancer_cidr_of(family)):
             if cidr:
                 await netlink.replace_route(cidr, device)
+
+
+async def _bridge_filtering() -> bool:
+    """Tell whether connection tracking sees packets between a bridge's ports; loads the module where that works."""
+    if not sysctl.exists("bridge/bridge-nf-call-iptables"):
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "modprobe", "br_netfilter", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+            )
+            await process.wait()
+        except OSError:
+            return False
+    return sysctl.exists("bridge/bridge-nf-call-iptables")
 
 
 def _allow_forwarding(options: NetworkOptions, own: tuple[str, ...]) -> None:

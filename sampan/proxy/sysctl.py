@@ -18,6 +18,11 @@ def write(name: str, value: str) -> None:
         path.write_text(value)
 
 
+def exists(name: str) -> bool:
+    """Tell whether the kernel has a switch, and so what it belongs to."""
+    return (_ROOT / name).exists()
+
+
 def try_write(name: str, value: str) -> None:
     """Set a switch that something but not everything depends on: a failure is logged."""
     try:

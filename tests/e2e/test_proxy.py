@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from sampan.base.clock import RealClock
 from sampan.base.tasks import start
 from sampan.client.client import Client
 from sampan.client.resources import ENDPOINTSLICES, NODES, PODS, SERVICES
-from sampan.proxy import NetworkOptions, PodNetwork, Proxy, cleanup_pod_network, cleanup_proxy
+from sampan.proxy import NetworkOptions, PodNetwork, Proxy, cleanup_pod_network, cleanup_proxy, podnetwork
 from sampan.testing.fake import FakeTransport
 from tests.e2e.proxy_lab import Lab
 
@@ -358,6 +359,39 @@ async def test_udp_client_with_a_fixed_port_follows_its_service(cluster):
                 return False
 
         assert await until(moved) < 1
+
+
+async def test_pods_of_one_bridge_reach_each_other_by_service_though_the_bridge_is_not_filtered(
+    lab, options, monkeypatch
+):
+    for name in ("iptables", "ip6tables"):
+        Path(f"/proc/sys/net/bridge/bridge-nf-call-{name}").write_text("0")
+
+    async def unfiltered() -> bool:
+        return False
+
+    monkeypatch.setattr(podnetwork, "_bridge_filtering", unfiltered)
+    async with running(lab, options) as cluster:
+        cluster.api.add(ENDPOINTSLICES, endpoint_slice("10.42.0.3"))
+        cluster.api.add(SERVICES, service())
+
+        async def up() -> bool:
+            return await answers(cluster, cluster.pods[0], CLUSTER_IP, 80) == "pod3 10.42.0.1"
+
+        await until(up)
+
+
+async def test_pods_see_each_others_addresses_on_a_filtered_bridge(lab, options):
+    for name in ("iptables", "ip6tables"):
+        Path(f"/proc/sys/net/bridge/bridge-nf-call-{name}").write_text("0")
+    async with running(lab, options) as cluster:
+        cluster.api.add(ENDPOINTSLICES, endpoint_slice("10.42.0.3"))
+        cluster.api.add(SERVICES, service())
+
+        async def up() -> bool:
+            return await answers(cluster, cluster.pods[0], CLUSTER_IP, 80) == "pod3 10.42.0.2"
+
+        await until(up)
 
 
 async def test_flushed_table_is_rebuilt_at_the_next_change(cluster):
