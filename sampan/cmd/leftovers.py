@@ -70,7 +70,7 @@ async def remove_host_objects(node: NodeLayout) -> None:
             await _end_tree(ProcessRecord(pid, start, []))
     _unmount_below(node.state, node.root)
     _remove_cgroups(node.cgroup_parent.strip("/"))
-    _remove_network(node)
+    await _remove_network(node)
     shutil.rmtree(node.state, ignore_errors=True)
     node.record_file.unlink(missing_ok=True)
 
@@ -137,11 +137,8 @@ def _pids(file: Path) -> list[int]:
         return []
 
 
-def _remove_network(node: NodeLayout) -> None:
-    for link in (node.bridge, node.dummy, node.vxlan):
-        subprocess.run(["ip", "link", "delete", link], capture_output=True, check=False)  # noqa: S603, S607
-    listing = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout  # noqa: S607
-    for line in listing.splitlines():
-        _, family, name = line.split()
-        if name == node.table or name.startswith(f"{node.table}-"):
-            subprocess.run(["nft", "delete", "table", family, name], capture_output=True, check=False)  # noqa: S603, S607
+async def _remove_network(node: NodeLayout) -> None:
+    from sampan.proxy.leftovers import remove_pod_network, remove_service_tables  # noqa: PLC0415 - netlink is large
+
+    await remove_pod_network(node.table, (node.bridge, node.dummy, node.vxlan))
+    await remove_service_tables(node.table)
