@@ -59,3 +59,17 @@ def diff(old: Object, new: Object) -> Object:
         elif value != before or value.__class__ is not before.__class__:
             patch[key] = value
     return patch
+
+
+def three_way(original: Object, modified: Object, current: Object) -> Object:
+    """Return the patch that brings current to modified, taking away only what original had and modified has not."""
+    patch: Object = {key: None for key in original if key not in modified}
+    for key, value in modified.items():
+        live = current.get(key)
+        if isinstance(value, dict) and isinstance(live, dict):
+            before = original.get(key)
+            if below := three_way(before if isinstance(before, dict) else {}, value, live):
+                patch[key] = below
+        elif value is not None and (value != live or value.__class__ is not live.__class__):
+            patch[key] = value
+    return patch

@@ -47,7 +47,7 @@ def apply(info: TypeInfo, document: Object, patch: Object) -> Object:
         raise BadRequest("error decoding patch: exceeded max depth") from None
 
 
-def _field_of(info: TypeInfo | None, key: str) -> tuple[FieldInfo | None, TypeInfo | None]:
+def field_of(info: TypeInfo | None, key: str) -> tuple[FieldInfo | None, TypeInfo | None]:
     """Look up how a member merges: its field, if the type is a struct, and its type."""
     if info is None or info.kind == "map":
         return None, None if info is None else info.elem
@@ -60,7 +60,8 @@ def _field_of(info: TypeInfo | None, key: str) -> tuple[FieldInfo | None, TypeIn
     return field, field.type
 
 
-def _strategy_of(field: FieldInfo | None) -> str:
+def strategy_of(field: FieldInfo | None) -> str:
+    """Tell how a field merges: "merge", "replace", or "" for as its kind of value does."""
     if field is None:
         return ""
     return next((one for one in field.patch_strategies if one != "retainKeys"), "")
@@ -109,11 +110,11 @@ def _same_kind(left: Any, right: Any) -> bool:
 
 def _merge_value(old: Any, value: Any, info: TypeInfo | None, key: str) -> Any:
     if isinstance(value, dict):
-        field, below = _field_of(info, key)
-        return value if _strategy_of(field) == "replace" else _merge_map(old, value, below)
+        field, below = field_of(info, key)
+        return value if strategy_of(field) == "replace" else _merge_map(old, value, below)
     if isinstance(value, list):
-        field, below = _field_of(info, key)
-        if field is None or _strategy_of(field) != "merge":
+        field, below = field_of(info, key)
+        if field is None or strategy_of(field) != "merge":
             return value
         return _merge_list(old, value, below.elem if below is not None else None, field.patch_merge_key)
     return value
@@ -139,8 +140,8 @@ def _delete_from_list(out: Object, info: TypeInfo | None, key: str, value: Any) 
     current = out.get(key)
     if not isinstance(current, list) or not isinstance(value, list):
         return
-    field, _ = _field_of(info, key)
-    if _strategy_of(field) != "merge":
+    field, _ = field_of(info, key)
+    if strategy_of(field) != "merge":
         out[key] = value
     elif current or value:
         _element_kind(current, value)
@@ -168,7 +169,7 @@ def _set_order(out: Object, patch: Object, info: TypeInfo | None, key: str, orde
         raise _bad_type("slice", current)
     if key in patch and not isinstance(wanted, list):
         raise _bad_type("slice", wanted)
-    field, below = _field_of(info, key)
+    field, below = field_of(info, key)
     merge_key = field.patch_merge_key if field is not None else ""
     _check_order(wanted or [], order, merge_key)
     if current is None and wanted is None:
@@ -177,7 +178,7 @@ def _set_order(out: Object, patch: Object, info: TypeInfo | None, key: str, orde
         merged = _plain(wanted)
     elif wanted is None:
         merged = current
-    elif _strategy_of(field) == "merge":
+    elif strategy_of(field) == "merge":
         merged = _merge_list(current, wanted, below.elem if below is not None else None, merge_key)
     else:
         merged = wanted

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampan.api import jsonpatch, mergepatch, strategicmerge
+from sampan.api import jsonpatch, mergepatch, strategicdiff, strategicmerge
 from sampan.api.errors import APIStatusError, BadRequest, Invalid, RequestEntityTooLarge
 from sampan.api.gvk import GroupVersionKind
 from sampan.api.schema.typeinfo import type_of
@@ -211,3 +211,81 @@ def test_merged_lists_hold_every_item_once_and_are_stable(live: list[str], wante
     assert sorted(found) == sorted({*live, *wanted})
     assert [name for name in found if name in wanted] == wanted
     assert strategicmerge.apply(DEPLOYMENT, once, patch_) == once
+
+
+def test_client_side_apply_sends_what_differs_and_what_was_dropped() -> None:
+    def spec(**more: Any) -> Any:
+        return {"spec": {"template": {"spec": more}}}
+
+    original = spec(containers=[{"name": "a", "image": "1"}, {"name": "b", "image": "1"}], nodeSelector={"x": "y"})
+    modified = spec(containers=[{"name": "a", "image": "2"}, {"name": "c", "image": "1"}])
+    extra = {"name": "injected", "image": "i"}
+    live = spec(
+        containers=[{"name": "a", "image": "1", "tty": True}, {"name": "b", "image": "1"}, extra],
+        nodeSelector={"x": "y"},
+    )
+    patch_ = strategicdiff.three_way(DEPLOYMENT, original, modified, live)
+    assert patch_ == spec(
+        **{
+            "containers": [
+                {"name": "a", "image": "2"},
+                {"name": "c", "image": "1"},
+                {"name": "b", "$patch": "delete"},
+            ],
+            "$setElementOrder/containers": [{"name": "a"}, {"name": "c"}],
+            "nodeSelector": None,
+        }
+    )
+    assert strategicmerge.apply(DEPLOYMENT, live, patch_) == spec(
+        containers=[{"name": "a", "image": "2", "tty": True}, {"name": "c", "image": "1"}, extra]
+    )
+
+
+def test_fields_that_retain_keys_say_so() -> None:
+    old = {"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}
+    new = {"spec": {"strategy": {"type": "Recreate"}}}
+    patch_ = strategicdiff.two_way(DEPLOYMENT, old, new)
+    assert patch_ == {"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate", "rollingUpdate": None}}}
+    assert strategicmerge.apply(DEPLOYMENT, old, patch_) == new
+
+
+def test_custom_resources_take_the_three_way_merge_patch() -> None:
+    patch_ = mergepatch.three_way(
+        {"a": 1, "d": {"x": 1}}, {"b": 2, "d": {"y": 2}}, {"a": 1, "b": 1, "c": 3, "d": {"x": 1}}
+    )
+    assert patch_ == {"a": None, "b": 2, "d": {"x": None, "y": 2}}
+
+
+_container = st.fixed_dictionaries(
+    {"image": st.sampled_from("xy")},
+    optional={
+        "env": st.lists(st.sampled_from("pq"), unique=True).map(
+            lambda found: [{"name": name, "value": name} for name in found]
+        ),
+        "resources": st.dictionaries(
+            st.just("limits"), st.dictionaries(st.sampled_from(["cpu"]), st.sampled_from("12"))
+        ),
+        "args": st.lists(st.sampled_from("uv"), max_size=2),
+    },
+)
+_deployments = st.fixed_dictionaries(
+    {"containers": st.dictionaries(st.sampled_from("abc"), _container, max_size=3)},
+    optional={"labels": st.dictionaries(st.sampled_from("kl"), st.sampled_from("12"), min_size=1)},
+).map(
+    lambda found: {
+        "metadata": {"labels": found.get("labels", {"z": "z"}), "finalizers": sorted(found.get("labels", {}))},
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": name, **one} for name, one in found["containers"].items()]},
+            },
+        },
+    }
+)
+
+
+@given(_deployments, _deployments)
+@settings(max_examples=150)
+def test_the_strategic_difference_of_two_objects_leads_from_one_to_the_other(old: Any, new: Any) -> None:
+    patch_ = strategicdiff.two_way(DEPLOYMENT, old, new)
+    assert strategicmerge.apply(DEPLOYMENT, old, patch_) == new
+    assert (patch_ == {}) == (old == new)
