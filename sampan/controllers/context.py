@@ -68,10 +68,19 @@ class ControllerContext:
         self.random = random or randomness.Random()  # noqa: S311 - jitter and choices, no secret
         self.informers = InformerFactory(client, clock=clock, random=self.random)
         self.events = EventBroadcaster(client, clock=clock)
+        self._taken: list[SharedInformer] = []
 
-    def informer(self, gvr: GroupVersionResource) -> SharedInformer:
-        """The shared informer of all objects of a resource."""
-        return self.informers.informer(gvr)
+    def informer(self, gvr: GroupVersionResource, *, namespace: str = "", field_selector: str = "") -> SharedInformer:
+        """The shared informer of a selection; the controller that is being made waits for its first list."""
+        informer = self.informers.informer(gvr, namespace=namespace, field_selector=field_selector)
+        if informer not in self._taken:
+            self._taken.append(informer)
+        return informer
+
+    def taken(self) -> Sequence[SharedInformer]:
+        """The informers asked for since the last call: those of one controller."""
+        taken, self._taken = self._taken, []
+        return taken
 
     def recorder(self, component: str) -> EventRecorder:
         """A component's event recorder."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sampan.api.errors import APIStatusError, NotFound
 from sampan.api.object import uid_of
+from sampan.base.clock import deadline
 from sampan.base.log import logger
 from sampan.base.tasks import serve
 from sampan.client.interface import MERGE_PATCH
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 log = logger("controllers.garbagecollector")
 
 _WORKERS = 20
+_SYNC_SECONDS = 30.0
 _ABSENT_LIMIT = 500
 _IGNORED = frozenset({("", "events"), ("events.k8s.io", "events")})
 
@@ -69,7 +71,13 @@ class _Collector:
         self._sync_monitors()
 
     async def run(self) -> None:
-        """Collect until cancelled."""
+        """Collect until cancelled. Caches that do not sync in time are done without: they only say what to look at."""
+        try:
+            async with deadline(self._context.clock, _SYNC_SECONDS):
+                for informer, _ in list(self._monitors.values()):
+                    await informer.wait_synced()
+        except TimeoutError:
+            log.warning("Collecting with incomplete caches")
         self._running = True
         for key in self._graph.owned():  # what happened while nobody collected
             if any(not self._seems_present(key, owner) for owner in self._graph.owners(key)):
@@ -112,7 +120,7 @@ class _Collector:
         for gvr in wanted:
             if gvr not in self._monitors:
                 handler = self._handler(gvr)
-                informer = self._context.informer(gvr)
+                informer = self._context.informers.informer(gvr)  # none is waited for: what we delete we read first
                 self._monitors[gvr] = (informer, handler)
                 informer.add_handler(handler)
 

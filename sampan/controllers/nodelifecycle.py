@@ -58,7 +58,7 @@ class _Lifecycle:
         self._options = context.options
         self._recorder = context.recorder("node-controller")
         self._nodes = context.informer(NODES)
-        self._leases = context.informers.informer(LEASES, namespace="kube-node-lease")
+        self._leases = context.informer(LEASES, namespace="kube-node-lease")
         self._pods = context.informer(PODS)
         self._pods.add_index(_NODE_INDEX, index_by_node)
         self._health: dict[str, NodeHealth] = {}

@@ -60,5 +60,7 @@ def build(context: ControllerContext) -> list[Controller]:
     for name in chosen(context.options.controllers):
         module, factory = _TABLE[name]
         new: Callable[[ControllerContext], Controller] = getattr(import_module(f"sampan.controllers.{module}"), factory)
-        built.append(new(context))
+        controller = new(context)
+        controller.informers = context.taken()
+        built.append(controller)
     return built

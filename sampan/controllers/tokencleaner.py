@@ -33,7 +33,7 @@ class _Cleaner:
     def __init__(self, context: ControllerContext) -> None:
         self._client = context.client
         self._clock = context.clock
-        self._secrets = context.informers.informer(SECRETS, namespace=_NAMESPACE, field_selector=f"type={_TYPE}")
+        self._secrets = context.informer(SECRETS, namespace=_NAMESPACE, field_selector=f"type={_TYPE}")
         self.controller = Controller("token-cleaner-controller", self, clock=context.clock, workers=1)
         self._secrets.add_handler(enqueue(self.controller.queue))
 

@@ -16,11 +16,12 @@ from sampan.client.workqueue import WorkQueue
 from sampan.runtime.interface import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
     from sampan.base.clock import Clock
     from sampan.base.tasks import Started
+    from sampan.client.informer import SharedInformer
     from sampan.client.interface import Stored
     from sampan.runtime.interface import Reconciler
 
@@ -31,7 +32,7 @@ class Controller:
     """One named controller.
 
     workers: how many requests are reconciled at once. services: coroutine functions that run beside the workers until
-    cancelled.
+    cancelled. informers: caches that must have synced before any of them starts.
     """
 
     def __init__(
@@ -43,15 +44,19 @@ class Controller:
         queue: WorkQueue[Request] | None = None,
         workers: int = 5,
         services: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (),
+        informers: Sequence[SharedInformer] = (),
     ) -> None:
         self.name = name
+        self.informers = informers
         self.queue: WorkQueue[Request] = WorkQueue(clock) if queue is None else queue
         self._reconciler = reconciler
         self._workers = workers
         self._services = services
 
     async def run(self, started: Started = STARTED_IGNORED) -> None:
-        """Work until cancelled. The informers must have synced before."""
+        """Work until cancelled, once the informers have synced."""
+        for informer in self.informers:
+            await informer.wait_synced()
         async with asyncio.TaskGroup() as group:
             serve(group, self.queue.run(), name=f"{self.name} delays")
             if self._reconciler is not None:

@@ -1,7 +1,7 @@
 """The manager: informers first, then controllers; on the way out controllers first, then informers.
 
-Controllers and informers share one process and one event loop. With a leader elector the controllers run only while
-this process leads.
+Controllers and informers share one process and one event loop. A controller starts when the caches it names have
+synced. With a leader elector the controllers run only while this process leads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sampan.base.log import logger
-from sampan.base.tasks import STARTED_IGNORED, serve, start
+from sampan.base.tasks import STARTED_IGNORED, serve, spawn, start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ class Manager:
             if self._events is not None:
                 serve(servers, self._events.run(), name="events")
             async with asyncio.TaskGroup() as caches:
-                await start(caches, self._informers.run, name="informers")
+                serve(caches, self._informers.run(), name="informers")
                 if self._elector is None:
                     await self._run_controllers(started)
                 else:
@@ -54,8 +54,12 @@ class Manager:
                     await self._elector.run(self._run_controllers)
 
     async def _run_controllers(self, started: Started = STARTED_IGNORED) -> None:
+        """Start all at once: each waits for its own caches, so that one that never syncs holds up nobody else."""
         async with asyncio.TaskGroup() as group:
-            for controller in self._controllers:
-                await start(group, controller.run, name=f"controller {controller.name}")
+            running = [
+                spawn(group, start(group, controller.run, name=controller.name), name=f"start {controller.name}")
+                for controller in self._controllers
+            ]
+            await asyncio.gather(*running)
             log.info("Controllers started", count=len(self._controllers))
             started()

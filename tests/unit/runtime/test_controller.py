@@ -96,7 +96,7 @@ async def test_manager_starts_controllers_after_caches_and_stops_them_first():
             order.append(("controller stops", bool(api._watches)))
 
     reconciler = Reconciler()
-    controller = Controller("test", reconciler, clock=clock, services=(service,))
+    controller = Controller("test", reconciler, clock=clock, services=(service,), informers=(informer,))
     informer.add_handler(enqueue(controller.queue))
     async with asyncio.TaskGroup() as group:
         task = group.create_task(Manager(informers, [controller]).run())
