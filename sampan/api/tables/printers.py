@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sampan.api.tables import cluster, network, policy, pods, workloads
+from sampan.api.tables import cluster, network, pods, policy, workloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -64,6 +64,9 @@ STRATEGIES: dict[tuple[str, str], str] = {
     ("certificates.k8s.io", "certificatesigningrequests"): (
         "certificates.signingrequest:CertificateSigningRequestStrategy"
     ),
+    ("apiextensions.k8s.io", "customresourcedefinitions"): (
+        "apiextensions.customresourcedefinition:CustomResourceDefinitionStrategy"
+    ),
     ("apiregistration.k8s.io", "apiservices"): "apiregistration.apiservice:APIServiceStrategy",
     ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): (
         "admissionregistration.webhooks:ValidatingWebhookStrategy"

@@ -84,7 +84,7 @@ def match_conditions(errors: Errors, path: Path, conditions: list[Object]) -> No
 
 
 def match_resources(errors: Errors, path: Path, value: Object, *, rules_required: bool) -> None:
-    """matchConstraints of policies, matchResources of bindings."""
+    """MatchConstraints of policies, matchResources of bindings."""
     for key in ("namespaceSelector", "objectSelector"):
         if value.get(key) is None:
             errors.append(field.required(path.child(key)))

@@ -100,7 +100,11 @@ def _update_strategy(errors: Errors, spec: Object) -> None:
     if kind == "OnDelete":
         return
     if kind != "RollingUpdate":
-        errors.append(field.not_supported(_UPDATE, gotypes.internal("apps.v1.DaemonSetUpdateStrategy", update), ("RollingUpdate", "OnDelete")))
+        errors.append(
+            field.not_supported(
+                _UPDATE, gotypes.internal("apps.v1.DaemonSetUpdateStrategy", update), ("RollingUpdate", "OnDelete")
+            )
+        )
         return
     if rolling is None:
         errors.append(field.required(_ROLLING))
@@ -115,4 +119,3 @@ def _update_strategy(errors: Errors, spec: Object) -> None:
         errors.append(field.invalid(where, surge, "may not be set when maxUnavailable is non-zero"))
     elif not has_unavailable and not has_surge:
         errors.append(field.required(_ROLLING.child("maxUnavailable"), "cannot be 0 when maxSurge is 0"))
-

@@ -99,7 +99,9 @@ class StatefulSetStrategy(ScalableWorkload):
             path = SPEC.child("volumeClaimTemplates").index(position).child("spec")
             found += claim_warnings(path, claim.get("spec") or {})
         if obj["spec"].get("revisionHistoryLimit", 0) < 0:
-            found.append("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended")
+            found.append(
+                "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+            )
         return found
 
 

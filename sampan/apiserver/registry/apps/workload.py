@@ -68,7 +68,8 @@ def check_selector(errors: Errors, spec: Object, empty: str) -> None:
 
 def check_template(errors: Errors, spec: Object, options: PodOptions, *, kind: str, bad_selector: str) -> None:
     """spec.template against the selector. kind: as messages name it. bad_selector: the message for a selector that
-    cannot be used."""
+    cannot be used.
+    """
     selector, template = spec.get("selector"), spec.get("template") or {}
     if selector is not None and not selectors.is_valid(selector):
         errors.append(field.invalid(SELECTOR, gotypes.metadata(selector), bad_selector))

@@ -14,7 +14,11 @@ CURRENT = "autoscaling.alpha.kubernetes.io/current-metrics"
 CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
 _FLAT = {"averageUtilization": "targetAverageUtilization", "averageValue": "targetAverageValue", "value": "targetValue"}
-_NOW = {"averageUtilization": "currentAverageUtilization", "averageValue": "currentAverageValue", "value": "currentValue"}
+_NOW = {
+    "averageUtilization": "currentAverageUtilization",
+    "averageValue": "currentAverageValue",
+    "value": "currentValue",
+}
 
 
 def copied(obj: Object) -> Object:

@@ -73,7 +73,9 @@ class CronJobStrategy(Strategy):
 
 def _zone_warnings(spec: Object) -> list[str]:
     if "TZ" in spec.get("schedule", ""):
-        return ["CRON_TZ or TZ used in spec.schedule is not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"]
+        return [
+            "CRON_TZ or TZ used in spec.schedule is not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+        ]
     return []
 
 
@@ -124,6 +126,10 @@ def _time_zone(errors: Errors, path: Path, zone: str | None) -> None:
             errors.append(field.invalid(path, zone, f"unknown time zone {zone}"))
             return
     if zone.lower() == "local":
-        errors.append(field.invalid(path, zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"))
+        errors.append(
+            field.invalid(
+                path, zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
+            )
+        )
     elif not is_time_zone(zone):
         errors.append(field.invalid(path, zone, f"unknown time zone {zone}"))

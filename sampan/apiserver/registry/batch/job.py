@@ -151,7 +151,9 @@ def _generated_selector(errors: Errors, job: Object) -> None:
         elif labels[key] != value:
             errors.append(field.invalid(path.key(key), gotypes.string_map(labels), f"must be '{value}'"))
     if selectors.is_valid(selector) and not selectors.selector_matches(selector, expected):
-        errors.append(field.invalid(_SPEC.child("selector"), gotypes.metadata(selector), "`selector` not auto-generated"))
+        errors.append(
+            field.invalid(_SPEC.child("selector"), gotypes.metadata(selector), "`selector` not auto-generated")
+        )
 
 
 def _completions(errors: Errors, after: Object, before: Object) -> None:
@@ -207,4 +209,3 @@ def _with_scheduling_of(after: Object, before: Object) -> Object:
         else:
             metadata.pop(key, None)
     return {**after, "spec": spec, "metadata": metadata}
-

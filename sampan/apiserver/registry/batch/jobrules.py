@@ -52,7 +52,7 @@ def job_spec(errors: Errors, path: Path, spec: Object, options: PodOptions) -> N
             else field.not_supported(where, restart, ("OnFailure", "Never"))
         )
     elif "podFailurePolicy" in spec and restart != "Never":
-        detail = "only \"Never\" is supported when podFailurePolicy is specified"
+        detail = 'only "Never" is supported when podFailurePolicy is specified'
         errors.append(field.invalid(where, restart, detail))
 
 
@@ -105,7 +105,7 @@ def _indexed(errors: Errors, path: Path, spec: Object) -> None:
 def _managed_by(errors: Errors, path: Path, value: str) -> None:
     domain, slash, rest = value.partition("/")
     if not slash or not rest:
-        errors.append(field.invalid(path, value, "must be a domain-prefixed path (such as \"acme.io/foo\")"))
+        errors.append(field.invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")'))
         return
     names.dns_subdomain(errors, path, domain)
     if len(value) > 63:
@@ -166,7 +166,13 @@ def _exit_codes(errors: Errors, path: Path, codes: Object, known: set[str]) -> N
         names.one_of(errors, path.child("operator"), operator, ("In", "NotIn"))
     container = codes.get("containerName")
     if container is not None and container not in known:
-        errors.append(field.invalid(path.child("containerName"), container, "must be one of the container or initContainer names in the pod template"))
+        errors.append(
+            field.invalid(
+                path.child("containerName"),
+                container,
+                "must be one of the container or initContainer names in the pod template",
+            )
+        )
     where = path.child("values")
     if not values:
         errors.append(field.invalid(where, values, "at least one value is required"))
@@ -220,9 +226,19 @@ def _success_rule(errors: Errors, path: Path, rule: Object, completions: int) ->
         where = path.child("succeededCount")
         numbers.nonnegative(errors, where, count)
         if count > completions:
-            errors.append(field.invalid(where, count, f"must be less than or equal to {completions} (the number of specified completions)"))
+            errors.append(
+                field.invalid(
+                    where, count, f"must be less than or equal to {completions} (the number of specified completions)"
+                )
+            )
         if indexes is not None and count > total:
-            errors.append(field.invalid(where, count, f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"))
+            errors.append(
+                field.invalid(
+                    where,
+                    count,
+                    f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)",
+                )
+            )
 
 
 def _count_indexes(text: str, completions: int) -> tuple[int, str]:
@@ -233,7 +249,10 @@ def _count_indexes(text: str, completions: int) -> tuple[int, str]:
     for part in text.split(","):
         bounds = part.split("-")
         if len(bounds) > 2:
-            return 0, f'the fragment {field.go_quote(part)} violates the requirement that an index interval can have at most two parts separated by \'-\''
+            return (
+                0,
+                f"the fragment {field.go_quote(part)} violates the requirement that an index interval can have at most two parts separated by '-'",
+            )
         values = []
         for bound in bounds:
             if not (bound.isascii() and bound.isdigit()):

@@ -62,7 +62,9 @@ def _times(errors: Errors, status: Object, before: Object, now: set[str]) -> Non
         errors.append(field.required(where, "completionTime is required for Complete jobs"))
     if completed and "Complete" not in now:
         where = _STATUS.child("completionTime")
-        errors.append(field.invalid(where, completed, "cannot set completionTime when there is no Complete=True condition"))
+        errors.append(
+            field.invalid(where, completed, "cannot set completionTime when there is no Complete=True condition")
+        )
     if before.get("completionTime") and completed != before["completionTime"]:
         errors.append(field.invalid(_STATUS.child("completionTime"), completed, "field is immutable"))
     if completed and started and times.parse(completed) < times.parse(started):

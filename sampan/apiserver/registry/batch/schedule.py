@@ -64,7 +64,9 @@ def _range(text: str, low: int, high: int, names: dict[str, int]) -> None:
     if bounds[0] in ("*", "?"):
         start, end = low, high
         if len(bounds) > 1:
-            raise ScheduleError(f"failed to parse int from {bounds[0]}: strconv.Atoi: parsing {go_quote(bounds[0])}: invalid syntax")
+            raise ScheduleError(
+                f"failed to parse int from {bounds[0]}: strconv.Atoi: parsing {go_quote(bounds[0])}: invalid syntax"
+            )
     else:
         start = _number(bounds[0], names)
         if len(bounds) > 2:

@@ -37,7 +37,10 @@ class EndpointsStrategy(Strategy):
 
     def validate_update(self, ctx: WriteContext, new: Object, old: Object) -> Errors:
         known = {
-            one.get("ip", "") for subset in old.get("subsets") or () for kind in _KINDS for one in subset.get(kind) or ()
+            one.get("ip", "")
+            for subset in old.get("subsets") or ()
+            for kind in _KINDS
+            for one in subset.get(kind) or ()
         }
         return self._validate(new, known)
 

@@ -83,7 +83,11 @@ class PersistentVolumeStrategy(Strategy):
         if after.get("volumeMode") != before.get("volumeMode"):
             errors.append(field.invalid(Path("volumeMode"), after.get("volumeMode"), _IMMUTABLE))
         if "nodeAffinity" in before and _with_ga_labels(before["nodeAffinity"], after.get("nodeAffinity")):
-            shown = gotypes.internal("core.v1.VolumeNodeAffinity", after["nodeAffinity"]) if "nodeAffinity" in after else None
+            shown = (
+                gotypes.internal("core.v1.VolumeNodeAffinity", after["nodeAffinity"])
+                if "nodeAffinity" in after
+                else None
+            )
             detail = f"{_IMMUTABLE}, except for updating from beta label to GA"
             errors.append(field.invalid(Path("nodeAffinity"), shown, detail))
         if "volumeAttributesClassName" in before and "volumeAttributesClassName" not in after:
@@ -200,7 +204,7 @@ class PersistentVolumeClaimStrategy(Strategy):
 
 
 def _mirror_source(spec: Object) -> None:
-    """dataSource is the older spelling of dataSourceRef; each fills in the other."""
+    """DataSource is the older spelling of dataSourceRef; each fills in the other."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
     if source is not None and reference is None:
         spec["dataSourceRef"] = dict(source)
@@ -237,7 +241,9 @@ def _claim_change(errors: Errors, new: Object, old: Object) -> None:
         _resizable(after, before)
     if after != before:
         changes = gotypes.difference("core.v1.PersistentVolumeClaimSpec", before, after)
-        what = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+        what = (
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+        )
         errors.append(field.forbidden(_SPEC, f"{what}\n{changes}"))
     _sizes(errors, new, old)
     if new["spec"].get("volumeMode") != old["spec"].get("volumeMode"):

@@ -102,7 +102,11 @@ def _sources(errors: Errors, path: Path, spec: Object, name: str) -> None:
     if not seen:
         errors.append(field.required(path, "must specify a volume type"))
     mounted = (spec.get("hostPath") or {}).get("path", "")
-    if mounted and posixpath.normpath(mounted) in ("/", "//") and spec.get("persistentVolumeReclaimPolicy") == "Recycle":
+    if (
+        mounted
+        and posixpath.normpath(mounted) in ("/", "//")
+        and spec.get("persistentVolumeReclaimPolicy") == "Recycle"
+    ):
         detail = "may not be 'recycle' for a hostPath mount of '/'"
         errors.append(field.forbidden(path.child("persistentVolumeReclaimPolicy"), detail))
 

@@ -109,7 +109,9 @@ def _resource_limits(errors: Errors, path: Path, resource: str, amounts: dict[st
     check("min", low, low, high, "min value {} is greater than max value {}")
     check("defaultRequest", request, low, request, "min value {} is greater than default request value {}")
     check("defaultRequest", request, request, high, "default request value {} is greater than max value {}")
-    check("defaultRequest", request, request, default, "default request value {} is greater than default limit value {}")
+    check(
+        "defaultRequest", request, request, default, "default request value {} is greater than default limit value {}"
+    )
     check("default", low, low, default, "min value {} is greater than default value {}")
     check("default", high, default, high, "default value {} is greater than max value {}")
     if ratio is not None:

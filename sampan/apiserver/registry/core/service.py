@@ -170,6 +170,8 @@ def _warnings(obj: Object, old: Object | None) -> list[str]:
     if spec.get("loadBalancerIP"):
         found += ip_warnings(Path("spec").child("loadBalancerIP"), spec["loadBalancerIP"])
     if spec.get("trafficDistribution") == "PreferClose":
-        found.append(f"spec.trafficDistribution: {go_quote('PreferClose')} is deprecated; use {go_quote('PreferSameZone')}")
+        found.append(
+            f"spec.trafficDistribution: {go_quote('PreferClose')} is deprecated; use {go_quote('PreferSameZone')}"
+        )
     del old
     return found

@@ -229,7 +229,9 @@ class ServiceAllocation:
             allocated = known.get(number, 0)
             if not allocated:
                 # Ports of one number, TCP and UDP, share a node port; any of them may name it.
-                wanted = next((one["nodePort"] for one in items if one.get("port") == number and one.get("nodePort")), 0)
+                wanted = next(
+                    (one["nodePort"] for one in items if one.get("port") == number and one.get("nodePort")), 0
+                )
                 item["nodePort"] = known[number] = self._port(service, position, wanted, ports)
             elif not item.get("nodePort"):
                 item["nodePort"] = allocated

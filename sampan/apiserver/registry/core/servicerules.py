@@ -335,7 +335,9 @@ def _changed_families(errors: Errors, after: Object, before: Object) -> None:
     now: list[str] = after.get("ipFamilies") or []
     earlier: list[str] = before.get("ipFamilies") or []
     if len(now) == len(earlier):
-        errors += [field.invalid(path, now, "may not change once set") for a, b in zip(now, earlier, strict=True) if a != b]
+        errors += [
+            field.invalid(path, now, "may not change once set") for a, b in zip(now, earlier, strict=True) if a != b
+        ]
         return
     if len(earlier) > len(now) and not after.get("clusterIPs"):
         errors.append(field.invalid(path, now or None, "primary ipFamily can not be unset"))

@@ -39,7 +39,9 @@ class FlowSchemaStrategy(Strategy):
         if precedence > _MAX_PRECEDENCE:
             errors.append(field.invalid(where, precedence, f"must not be greater than {_MAX_PRECEDENCE}"))
         if precedence == 1 and name != "exempt":
-            errors.append(field.invalid(where, precedence, "only the schema named 'exempt' may have matchingPrecedence 1"))
+            errors.append(
+                field.invalid(where, precedence, "only the schema named 'exempt' may have matchingPrecedence 1")
+            )
         method = spec.get("distinguisherMethod")
         if method is not None and method.get("type") not in ("ByNamespace", "ByUser"):
             shown = gotypes.internal("flowcontrol.v1.FlowDistinguisherMethod", method)
@@ -263,7 +265,9 @@ def _limited(errors: Errors, path: Path, value: Object) -> None:
     where, kind, queuing = path.child("limitResponse"), response.get("type", ""), response.get("queuing")
     if kind == "Reject":
         if queuing is not None:
-            errors.append(field.forbidden(where.child("queuing"), "must be nil if limited.limitResponse.type is not Limited"))
+            errors.append(
+                field.forbidden(where.child("queuing"), "must be nil if limited.limitResponse.type is not Limited")
+            )
     elif kind == "Queue":
         if queuing is None:
             detail = "must not be empty if limited.limitResponse.type is Limited"

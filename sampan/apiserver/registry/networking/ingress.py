@@ -60,7 +60,9 @@ class IngressStrategy(Strategy):
 
     def warnings_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
         if _CLASS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
-            return [f"annotation {field.go_quote(_CLASS_ANNOTATION)} is deprecated, please use 'spec.ingressClassName' instead"]
+            return [
+                f"annotation {field.go_quote(_CLASS_ANNOTATION)} is deprecated, please use 'spec.ingressClassName' instead"
+            ]
         return []
 
 
@@ -115,8 +117,12 @@ def _path(errors: Errors, here: Path, one: Object) -> None:
         if not value.startswith("/"):
             errors.append(field.invalid(where, value, "must be an absolute path"))
         if value:
-            errors += [field.invalid(where, value, f"must not contain '{part}'") for part in _BAD_PARTS if part in value]
-            errors += [field.invalid(where, value, f"cannot end with '{part}'") for part in _BAD_ENDS if value.endswith(part)]
+            errors += [
+                field.invalid(where, value, f"must not contain '{part}'") for part in _BAD_PARTS if part in value
+            ]
+            errors += [
+                field.invalid(where, value, f"cannot end with '{part}'") for part in _BAD_ENDS if value.endswith(part)
+            ]
     elif kind == "ImplementationSpecific":
         if value and not value.startswith("/"):
             errors.append(field.invalid(where, value, "must be an absolute path"))

@@ -80,7 +80,9 @@ class ResourceClaimStrategy(Strategy):
                 errors.append(field.duplicate(here.child("uid"), one.get("uid", "")))
             seen.add(one.get("uid", ""))
         if reserved and "allocation" not in status:
-            errors.append(field.forbidden(path.child("reservedFor"), "may not be specified when `allocated` is not set"))
+            errors.append(
+                field.forbidden(path.child("reservedFor"), "may not be specified when `allocated` is not set")
+            )
         if "allocation" in before and "allocation" in status and status["allocation"] != before["allocation"]:
             shown = gotypes.internal("resource.v1.AllocationResult", status["allocation"])
             errors.append(field.invalid(path.child("allocation"), shown, _IMMUTABLE))
@@ -135,4 +137,3 @@ class ResourceSliceStrategy(Strategy):
     def selectable_fields(self, obj: Object) -> dict[str, str]:
         spec = obj.get("spec") or {}
         return {"spec.nodeName": spec.get("nodeName") or "", "spec.driver": spec.get("driver", "")}
-

@@ -140,7 +140,9 @@ def _known_requests(errors: Errors, path: Path, requests: list[str], known: set[
         for part in parts:
             names.dns_label(errors, here, part)
         if name not in known:
-            detail = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
+            detail = (
+                "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
+            )
             errors.append(field.invalid(here, name, detail))
         if name in seen:
             errors.append(field.duplicate(here, name))

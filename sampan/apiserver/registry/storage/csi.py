@@ -216,7 +216,9 @@ class VolumeAttachmentStrategy(Strategy):
             detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
             errors.append(field.forbidden(path, detail))
         if name == "":
-            errors.append(field.required(path.child("persistentVolumeName"), "must specify non empty persistentVolumeName"))
+            errors.append(
+                field.required(path.child("persistentVolumeName"), "must specify non empty persistentVolumeName")
+            )
         if inline is not None:
             volume_spec(errors, path.child("inlineVolumeSpec"), inline, "", inline=True)
 

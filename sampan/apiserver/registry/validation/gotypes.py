@@ -64,7 +64,7 @@ def _host_fields(spec: dict[str, Any]) -> dict[str, Any]:
     return {name: spec[name] for name in names if name in spec}
 
 
-def _value(kind: str, value: Any) -> Any:  # noqa: PLR0911
+def _value(kind: str, value: Any) -> Any:
     mark = kind[0]
     if mark == "s":
         return value or ""

@@ -33,7 +33,8 @@ _FORBIDDEN_EPHEMERAL = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodContext:
     """What containers need to know of their pod. volumes: the valid ones, by name. claims: names of resource claims.
-    grace: termination grace period, seconds."""
+    grace: termination grace period, seconds.
+    """
 
     volumes: dict[str, Object]
     claims: Collection[str]

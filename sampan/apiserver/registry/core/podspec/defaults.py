@@ -131,7 +131,7 @@ def _default_http_get(action: Object) -> None:
 
 
 def _default_volume(volume: Object) -> None:
-    if len(volume) <= 1 and "name" in volume or not volume:
+    if (len(volume) <= 1 and "name" in volume) or not volume:
         volume["emptyDir"] = {}
         return
     for kind, function in _VOLUME_DEFAULTS.items():
