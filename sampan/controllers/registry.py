@@ -24,6 +24,8 @@ _TABLE: dict[str, tuple[str, str]] = {
     "statefulset-controller": ("statefulset", "new"),
     "endpoints-controller": ("endpoints", "new"),
     "endpointslice-controller": ("endpointslice", "new"),
+    "endpointslice-mirroring-controller": ("endpointslicemirroring", "new"),
+    "ttl-after-finished-controller": ("ttlafterfinished", "new"),
     "namespace-controller": ("namespace", "new"),
     "garbage-collector-controller": ("garbagecollector", "new"),
     "pod-garbage-collector-controller": ("podgc", "new"),
