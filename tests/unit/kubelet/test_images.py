@@ -11,8 +11,8 @@ import pytest
 
 from sampan.kubelet import containerd, pauseimage
 from sampan.kubelet.backoff import Backoff
-from sampan.kubelet.cri.containerd_events import Envelope, TaskExit, parse
 from sampan.kubelet.credentials import matching, with_default_tag
+from sampan.kubelet.cri.containerd_events import Envelope, TaskExit, parse
 from sampan.kubelet.runtime import RuntimeEventType
 from tests.unit.kubelet.fakes import make_pod
 
