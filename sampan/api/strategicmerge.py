@@ -207,6 +207,8 @@ def _check_order(wanted: list[Any], order: list[Any], merge_key: str) -> None:
 
 def _key_of(item: Any, merge_key: str) -> Any:
     if not merge_key:
+        if isinstance(item, (dict, list)):
+            raise rejected()
         return item
     if not isinstance(item, dict):
         raise _bad_type("map", item)

@@ -188,6 +188,7 @@ def test_new_values_lose_directives_and_nulls() -> None:
         ),
         ({"data": {"$patch": "foo"}}, 500, "unknown patch type: foo in map: map[$patch:foo]"),
         ({"metadata": {"$deleteFromPrimitiveListx": []}}, 400, "invalid patch format of primitive list"),
+        ({"metadata": {"$setElementOrder/finalizers": [{}], "finalizers": ["a"]}}, 422, jsonpatch.REJECTED),
         ({"data": {"$retainKeys": "x"}}, 400, "invalid patch format of retainKeys"),
         ({"data": {"$retainKeys": ["a"], "b": "c"}}, 400, "invalid patch format of retainKeys"),
     ],
@@ -289,3 +290,32 @@ def test_the_strategic_difference_of_two_objects_leads_from_one_to_the_other(old
     patch_ = strategicdiff.two_way(DEPLOYMENT, old, new)
     assert strategicmerge.apply(DEPLOYMENT, old, patch_) == new
     assert (patch_ == {}) == (old == new)
+
+
+_directives = st.sampled_from(
+    [
+        "$patch",
+        "$retainKeys",
+        "$setElementOrder/ports",
+        "$deleteFromPrimitiveList/ports",
+        "ports",
+        "selector",
+        "spec",
+        "port",
+    ]
+)
+_wild = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from(["delete", "replace", "merge", "x"]),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(_directives, below, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(_directives, _wild, max_size=3))
+@settings(max_examples=300)
+def test_any_strategic_merge_is_applied_or_refused(patch_: Any) -> None:
+    document = {"spec": {"ports": [{"port": 1}, {"port": 2}], "selector": {"port": "x"}}}
+    before = orjson.dumps(document)
+    with contextlib.suppress(APIStatusError):
+        strategicmerge.apply(SERVICE, document, patch_)
+    assert orjson.dumps(document) == before
