@@ -6,8 +6,7 @@ import asyncio
 import copy
 import itertools
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sampan.api.errors import NotFound
 from sampan.base.clock import FakeClock
@@ -25,6 +24,9 @@ from sampan.kubelet.probes.checks import Checker
 from sampan.kubelet.starter import ContainerStarter
 from sampan.kubelet.volumes import VolumeManager
 from sampan.kubelet.volumes.sources import Sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def make_pod(name: str = "p", **spec: Any) -> dict[str, Any]:

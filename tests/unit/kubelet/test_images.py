@@ -5,6 +5,7 @@ import io
 import json
 import struct
 import tarfile
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,8 +84,7 @@ def test_pause_program_is_a_static_executable(machine: str, number: int) -> None
 
 
 def test_pause_archive_is_an_image_layout() -> None:
-    archive = tarfile.open(fileobj=io.BytesIO(pauseimage.pause_archive("x86_64")))
-    with archive:
+    with tarfile.open(fileobj=io.BytesIO(pauseimage.pause_archive("x86_64"))) as archive:
         index = json.load(archive.extractfile("index.json"))
         entry = index["manifests"][0]
         assert entry["annotations"]["io.containerd.image.name"] == pauseimage.PAUSE_IMAGE
@@ -94,8 +94,6 @@ def test_pause_archive_is_an_image_layout() -> None:
 
 
 def test_containerd_is_configured_for_itself_alone(tmp_path: Path) -> None:
-    import tomllib
-
     options = containerd.ContainerdOptions(
         directory=tmp_path / "c",
         state=tmp_path / "run",

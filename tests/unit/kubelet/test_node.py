@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,8 +172,6 @@ async def test_certificate_is_asked_for_and_written_with_its_key(tmp_path: Path)
         request = client.resources["certificatesigningrequests"].objects["csr-x"]
         assert request["spec"]["signerName"] == "kubernetes.io/kube-apiserver-client-kubelet"
         pair = authority.issue("system:node:n1")
-        import base64
-
         request["status"] = {"certificate": base64.b64encode(pair.certificate).decode()}
         await clock.advance(1)
         assert task.done()

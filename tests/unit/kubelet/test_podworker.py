@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sampan.kubelet.podworkers import PodWorkers
 from sampan.kubelet.runtime import ContainerState, RuntimeEvent, RuntimeEventType, RuntimeFault
 from tests.unit.kubelet.fakes import make_pod
 
@@ -168,8 +169,6 @@ async def test_running_containers_are_adopted_and_nothing_restarts(node: FakeNod
     await node.post(make_pod())
     before = copy.deepcopy(node.api.pods["p"])
     calls = len(node.runtime.calls)
-    from sampan.kubelet.podworkers import PodWorkers
-
     successor = PodWorkers(node.services, node.group)
     await successor.relist()
     successor.set_pod(copy.deepcopy(before))
@@ -182,8 +181,6 @@ async def test_running_containers_are_adopted_and_nothing_restarts(node: FakeNod
 
 async def test_pods_that_the_api_does_not_have_are_ended(node: FakeNode) -> None:
     await node.post(make_pod())
-    from sampan.kubelet.podworkers import PodWorkers
-
     successor = PodWorkers(node.services, node.group)
     await successor.relist()
     await successor.remove_orphans(set())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -117,8 +118,7 @@ async def test_logs_of_running_previous_and_waiting_containers(served: Served, n
     await node.post(make_pod())
     path = "/containerLogs/default/p/c"
     record = node.workers.find("default", "p").records.latest("c")
-    with open(record.log_path, "w") as file:
-        file.write("2026-01-01T00:00:00.0Z stdout F hello\n")
+    Path(record.log_path).write_text("2026-01-01T00:00:00.0Z stdout F hello\n")
     assert (await served.get(path, masters=True)).body == b"hello\n"
     previous = await served.get(f"{path}?previous=true", masters=True)
     assert (previous.status, previous.body) == (400, b'previous terminated container "c" in pod "p" not found')

@@ -49,8 +49,8 @@ async def test_config_map_items_choose_keys_paths_and_modes() -> None:
     items = [{"key": "a", "path": "x/y", "mode": 0o400}]
     chosen = await volume_files(pod, {"name": "v", "configMap": {"name": "cm", "items": items}}, sources(objects), [])
     assert chosen == {"x/y": File(b"1", 0o400)}
+    volume = {"name": "v", "configMap": {"name": "cm", "items": [{"key": "z", "path": "z"}]}}
     with pytest.raises(VolumeError, match="configmap references non-existent config key: z"):
-        volume = {"name": "v", "configMap": {"name": "cm", "items": [{"key": "z", "path": "z"}]}}
         await volume_files(pod, volume, sources(objects), [])
 
 
@@ -95,7 +95,7 @@ async def test_empty_dir_stays_as_it_is_and_goes_with_the_pod(tmp_path: Path) ->
 async def test_failure_names_the_volume(tmp_path: Path) -> None:
     manager = VolumeManager(tmp_path, sources(FakeObjects()), FakeObjects(), FakeClock())
     pod = make_pod(volumes=[{"name": "cfg", "configMap": {"name": "none"}}])
-    with pytest.raises(VolumeError, match='MountVolume.SetUp failed for volume "cfg" : configmap "none" not found'):
+    with pytest.raises(VolumeError, match=r'MountVolume\.SetUp failed for volume "cfg" : configmap "none" not found'):
         await manager.set_up(pod, [])
 
 

@@ -127,11 +127,11 @@ async def test_wrong_log_options_are_invalid() -> None:
 async def test_kubelet_that_cannot_be_reached_is_an_internal_error() -> None:
     with pytest.raises(InternalError):
         await LogHandler(PlainKubelets(1)).handle(FakeExchange(target("log", ("container", "a"))))
+    exchange = FakeExchange(
+        target("exec", ("container", "a"), ("command", "ls"), ("stdout", "true")),
+        headers={"connection": "Upgrade", "upgrade": "SPDY/3.1"},
+    )
     with pytest.raises(InternalError, match="error dialing backend"):
-        exchange = FakeExchange(
-            target("exec", ("container", "a"), ("command", "ls"), ("stdout", "true")),
-            headers={"connection": "Upgrade", "upgrade": "SPDY/3.1"},
-        )
         await StreamHandler(PlainKubelets(1)).exec(exchange)
 
 
