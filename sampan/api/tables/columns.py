@@ -1,7 +1,7 @@
 """Column definitions of tables: names and types from the printer facts, descriptions from the API's own documentation.
 
-A description is the text of the field that a column shows, or, for columns that summarise, a text of its own. Loaded when
-a table is first asked for, one group's documentation at a time.
+A description is the text of the field that a column shows, or, for columns that summarise, a text of its own. Loaded
+when a table is first asked for, one group's documentation at a time.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ NONE = "<none>"
 UNSET = "<unset>"
 
 
-def human_duration(seconds: float) -> str:
+def human_duration(seconds: float) -> str:  # noqa: C901 - a ladder of thresholds
     """Spell a duration as kubectl does: ``42s``, ``3m20s``, ``5h``, ``8d``, ``2y3d``."""
     whole = int(seconds)
     if whole < -1:

@@ -1,5 +1,7 @@
 """Admission policies and their bindings. Expressions are compiled by who evaluates them, not here."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -209,7 +211,10 @@ def _actions(errors: Errors, actions: list[str]) -> None:
         if one in actions[:position]:
             errors.append(field.duplicate(path.index(position), one))
     if "Deny" in actions and "Warn" in actions:
-        detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)"
+        detail = (
+            "must not contain both Deny and Warn (repeating the same validation failure "
+            "information in the API response and headers serves no purpose)"
+        )
         errors.append(field.invalid(path, actions, detail))
 
 

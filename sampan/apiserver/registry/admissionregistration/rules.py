@@ -17,7 +17,7 @@ _SCOPES = ("*", "Cluster", "Namespaced")
 _MAX_CONDITIONS = 64
 
 
-def resource_rule(errors: Errors, path: Path, rule: Object) -> None:
+def resource_rule(errors: Errors, path: Path, rule: Object) -> None:  # noqa: C901 - one check a field
     """operations, apiGroups, apiVersions, resources, scope."""
     operations = rule.get("operations") or []
     for key, what in (("apiGroups", "apiGroups"), ("apiVersions", "apiVersions"), ("resources", "resources")):

@@ -3,6 +3,8 @@
 Messages speak of the unversioned type, where what all versions have in common stands at the top of the spec.
 """
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,7 @@
 """StatefulSets and ControllerRevisions."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -100,7 +102,8 @@ class StatefulSetStrategy(ScalableWorkload):
             found += claim_warnings(path, claim.get("spec") or {})
         if obj["spec"].get("revisionHistoryLimit", 0) < 0:
             found.append(
-                "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+                "spec.revisionHistoryLimit: a negative value retains all historical revisions; "
+                "a value >= 0 is recommended"
             )
         return found
 

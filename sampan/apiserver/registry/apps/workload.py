@@ -1,5 +1,7 @@
 """What the workloads of apps/v1 share: selectors, templates, scale."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -67,8 +69,9 @@ def check_selector(errors: Errors, spec: Object, empty: str) -> None:
 
 
 def check_template(errors: Errors, spec: Object, options: PodOptions, *, kind: str, bad_selector: str) -> None:
-    """spec.template against the selector. kind: as messages name it. bad_selector: the message for a selector that
-    cannot be used.
+    """Check spec.template against the selector.
+
+    kind: as messages name it. bad_selector: the message for a selector that cannot be used.
     """
     selector, template = spec.get("selector"), spec.get("template") or {}
     if selector is not None and not selectors.is_valid(selector):

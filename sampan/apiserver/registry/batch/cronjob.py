@@ -1,5 +1,7 @@
 """CronJobs (pkg/registry/batch/cronjob)."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 import re
@@ -74,7 +76,10 @@ class CronJobStrategy(Strategy):
 def _zone_warnings(spec: Object) -> list[str]:
     if "TZ" in spec.get("schedule", ""):
         return [
-            "CRON_TZ or TZ used in spec.schedule is not officially supported, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+            (
+                "CRON_TZ or TZ used in spec.schedule is not officially supported, see "
+                "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details"
+            )
         ]
     return []
 

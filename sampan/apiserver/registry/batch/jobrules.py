@@ -67,7 +67,7 @@ def _per_index(errors: Errors, path: Path, spec: Object) -> None:
         errors.append(field.required(path.child("backoffLimitPerIndex"), detail))
 
 
-def _indexed(errors: Errors, path: Path, spec: Object) -> None:
+def _indexed(errors: Errors, path: Path, spec: Object) -> None:  # noqa: C901 - one check a field
     mode = spec.get("completionMode")
     if mode is None:
         return
@@ -95,10 +95,16 @@ def _indexed(errors: Errors, path: Path, spec: Object) -> None:
             detail = "must be specified when completions is above 100000"
             errors.append(field.required(path.child("maxFailedIndexes"), detail))
         if parallelism > 10_000:
-            detail = "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index"
+            detail = (
+                "must be less than or equal to 10000 when completions are above "
+                "100000 and used with backoff limit per index"
+            )
             errors.append(field.invalid(path.child("parallelism"), parallelism, detail))
         if failed is not None and failed > 10_000:
-            detail = "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index"
+            detail = (
+                "must be less than or equal to 10000 when completions are above "
+                "100000 and used with backoff limit per index"
+            )
             errors.append(field.invalid(path.child("maxFailedIndexes"), failed, detail))
 
 
@@ -236,7 +242,10 @@ def _success_rule(errors: Errors, path: Path, rule: Object, completions: int) ->
                 field.invalid(
                     where,
                     count,
-                    f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)",
+                    (
+                        f"must be less than or equal to {total} (the number of indexes "
+                        "in the specified succeededIndexes field)"
+                    ),
                 )
             )
 
@@ -251,7 +260,10 @@ def _count_indexes(text: str, completions: int) -> tuple[int, str]:
         if len(bounds) > 2:
             return (
                 0,
-                f"the fragment {field.go_quote(part)} violates the requirement that an index interval can have at most two parts separated by '-'",
+                (
+                    f"the fragment {field.go_quote(part)} violates the requirement that an index "
+                    "interval can have at most two parts separated by '-'"
+                ),
             )
         values = []
         for bound in bounds:

@@ -58,7 +58,7 @@ def _descriptor(text: str) -> None:
     raise ScheduleError(f"unrecognized descriptor: {text}")
 
 
-def _range(text: str, low: int, high: int, names: dict[str, int]) -> None:
+def _range(text: str, low: int, high: int, names: dict[str, int]) -> None:  # noqa: C901 - one branch a form
     parts = text.split("/")
     bounds = parts[0].split("-")
     if bounds[0] in ("*", "?"):

@@ -1,5 +1,7 @@
 """Namespaces, nodes, service accounts and component statuses."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -180,9 +182,9 @@ def _node_warnings(node: Object) -> list[str]:
         found.append("spec.configSource: the spec.configSource field is deprecated in v1.22+ and will be ignored")
     if spec.get("externalID"):
         found.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
-    for key in node["metadata"].get("labels") or ():
-        if key == "beta.kubernetes.io/instance-type" and (message := deprecated_label(key)):
-            found.append(f"metadata.labels[{key}]: {message}")
+    key = "beta.kubernetes.io/instance-type"
+    if key in (node["metadata"].get("labels") or ()):
+        found.append(f"metadata.labels[{key}]: {deprecated_label(key)}")
     return found
 
 
@@ -195,10 +197,8 @@ class ServiceAccountStrategy(Strategy):
         return self.warnings_on_update(ctx, obj, {})
 
     def warnings_on_update(self, ctx: WriteContext, new: Object, old: Object) -> list[str]:
-        if "secrets" in new and "kubernetes.io/enforce-mountable-secrets" in (new["metadata"].get("annotations") or {}):
-            key = "kubernetes.io/enforce-mountable-secrets"
-            return [
-                f"metadata.annotations[{key}]: deprecated in v1.32+; prefer separate namespaces to isolate access to "
-                "mounted secrets"
-            ]
-        return []
+        key = "kubernetes.io/enforce-mountable-secrets"
+        if "secrets" not in new or key not in (new["metadata"].get("annotations") or {}):
+            return []
+        text = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+        return [f"metadata.annotations[{key}]: {text}"]

@@ -4,6 +4,8 @@ Stored as core/v1. The two versions name some fields differently; the internal t
 the names of both, so errors use core's names in both.
 """
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -39,7 +41,13 @@ _IMMUTABLE = (
 )  # fmt: skip
 _OBJECT = Path("involvedObject").child("namespace")
 # What core's type always shows, and events.k8s.io's leaves out when empty, and the other way round.
-_CORE_ALWAYS = {"involvedObject": {}, "source": {}, "firstTimestamp": None, "lastTimestamp": None, "eventTime": None}
+_CORE_ALWAYS: Object = {
+    "involvedObject": {},
+    "source": {},
+    "firstTimestamp": None,
+    "lastTimestamp": None,
+    "eventTime": None,
+}
 _CORE_EMPTY = {"reportingComponent": "", "reportingInstance": ""}
 
 
@@ -50,7 +58,7 @@ class EventStrategy(Strategy):
     has_status = False
     tracks_generation = False
     ttl = EVENT_TTL
-    selectable = (
+    selectable: tuple[str, ...] = (
         "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
         "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
         "reportingComponent", "source", "type",

@@ -1,5 +1,7 @@
 """PersistentVolumes and PersistentVolumeClaims."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 _SPEC = Path("spec")
 CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+_OLD_CLASS = (
+    f'metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use "storageClassName" attribute instead'
+)
 _IMMUTABLE = "field is immutable"
 _VOLUME_DEFAULTS = {
     "hostPath": defaults.default_host_path, "iscsi": defaults.default_iscsi, "rbd": defaults.default_rbd,
@@ -98,13 +103,11 @@ class PersistentVolumeStrategy(Strategy):
     def warnings_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
         found, spec = [], obj["spec"]
         if CLASS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
-            found.append(
-                f'metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use "storageClassName" attribute instead'
-            )
+            found.append(_OLD_CLASS)
         if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
             found.append(
-                "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended "
-                "approach is to use dynamic provisioning."
+                "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. "
+                "Instead, the recommended approach is to use dynamic provisioning."
             )
         terms = ((spec.get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms") or ()
         path = _SPEC.child("nodeAffinity", "required", "nodeSelectorTerms")
@@ -194,9 +197,7 @@ class PersistentVolumeClaimStrategy(Strategy):
     def warnings_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
         found = []
         if CLASS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
-            found.append(
-                f'metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use "storageClassName" attribute instead'
-            )
+            found.append(_OLD_CLASS)
         return found + claim_warnings(_SPEC, obj["spec"])
 
     def warnings_on_update(self, ctx: WriteContext, new: Object, old: Object) -> list[str]:

@@ -115,7 +115,7 @@ def _source(errors: Errors, path: Path, kind: str, spec: Object, name: str) -> N
     source = spec[kind]
     here = path.child("persistentDisk" if kind == "gcePersistentDisk" else kind)
     if kind in _SHARED:
-        _SHARED[kind](errors, here, source)  # type: ignore[operator]
+        _SHARED[kind](errors, here, source)
     elif kind == "glusterfs":
         legacyvolumes.glusterfs(errors, here, source)
         _glusterfs_namespace(errors, here.child("endpointsNamespace"), source)

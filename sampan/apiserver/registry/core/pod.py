@@ -1,5 +1,7 @@
 """Pods (pkg/registry/core/pod)."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.api import field, times
 from sampan.api.field import Path
 from sampan.api.names import is_dns1123_label
-from sampan.apiserver.registry.core.podspec import annotations, containers, podresize, podstatus, podupdate
+from sampan.apiserver.registry.core.podspec import containers, podannotations, podresize, podstatus, podupdate
 from sampan.apiserver.registry.core.podspec.defaults import default_pod, mirror_service_account
 from sampan.apiserver.registry.core.podspec.options import options_for
 from sampan.apiserver.registry.core.podspec.spec import pod_spec
@@ -77,7 +79,7 @@ class PodStrategy(Strategy):
             detail = "cannot be set until all schedulingGates have been cleared"
             errors.append(field.forbidden(_SPEC.child("nodeName"), detail))
         if values := obj["metadata"].get("annotations"):
-            annotations.match_fields(errors, _SPEC, values, spec)
+            podannotations.match_fields(errors, _SPEC, values, spec)
         return errors
 
     def validate_update(self, ctx: WriteContext, new: Object, old: Object) -> Errors:
@@ -180,7 +182,7 @@ class PodStrategy(Strategy):
 def _whole(errors: Errors, pod: Object, options: PodOptions) -> None:
     spec, metadata = pod["spec"], pod["metadata"]
     if values := metadata.get("annotations"):
-        annotations.pod_annotations(errors, _ANNOTATIONS, values, spec, options)
+        podannotations.pod_annotations(errors, _ANNOTATIONS, values, spec, options)
     pod_spec(errors, _SPEC, spec, options, pod_name=metadata.get("name", ""))
     if not spec.get("serviceAccountName"):
         _no_tokens(errors, spec)
@@ -203,12 +205,12 @@ def _no_tokens(errors: Errors, spec: Object) -> None:
 def _annotation_changes(errors: Errors, new: Object, old: Object, options: PodOptions) -> None:
     current, before = new["metadata"].get("annotations"), old["metadata"].get("annotations")
     if current or before:
-        annotations.annotation_updates(errors, _ANNOTATIONS, current or {}, before or {})
-        annotations.pod_annotations(errors, _ANNOTATIONS, current or {}, new["spec"], options)
+        podannotations.annotation_updates(errors, _ANNOTATIONS, current or {}, before or {})
+        podannotations.pod_annotations(errors, _ANNOTATIONS, current or {}, new["spec"], options)
 
 
 def _ephemeral_changes(errors: Errors, new: Object, old: Object) -> None:
-    if annotations.MIRROR in (old["metadata"].get("annotations") or {}):
+    if podannotations.MIRROR in (old["metadata"].get("annotations") or {}):
         errors[:] = [field.forbidden(Path(""), "static pods do not support ephemeral containers")]
         return
     path = _SPEC.child("ephemeralContainers")
@@ -278,7 +280,7 @@ def _app_armor_fields(spec: Object, values: dict[str, str]) -> None:
         return
     for kind in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(kind) or ():
-            value = values.get(annotations.APP_ARMOR + container.get("name", ""))
+            value = values.get(podannotations.APP_ARMOR + container.get("name", ""))
             if value is None or "appArmorProfile" in (container.get("securityContext") or {}):
                 continue
             profile = _app_armor_profile(value)

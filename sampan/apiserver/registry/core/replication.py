@@ -1,5 +1,7 @@
 """ReplicationControllers and PodTemplates."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -90,8 +92,10 @@ def name_warnings(obj: Object) -> list[str]:
     if not messages:
         return []
     return [
-        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
-        f"a DNS label is recommended: [{' '.join(messages)}]"
+        (
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; "
+            f"a DNS label is recommended: [{' '.join(messages)}]"
+        )
     ]
 
 

@@ -95,7 +95,7 @@ class ServiceAllocation:
 
     # Families
 
-    def _families(self, service: Object, old: Object | None) -> None:
+    def _families(self, service: Object, old: Object | None) -> None:  # noqa: C901 - one branch a policy
         spec = service["spec"]
         if spec.get("type") == "ExternalName" or _keeps_prefer_dual(service, old):
             return
@@ -321,7 +321,7 @@ def _keeps_prefer_dual(new: Object, old: Object | None) -> bool:
     after, before = new["spec"], old["spec"]
     if before.get("type") == "ExternalName" or after.get("type") == "ExternalName":
         return False
-    return (
+    return bool(
         after.get("ipFamilyPolicy") == before.get("ipFamilyPolicy") == "PreferDualStack"
         and after.get("clusterIPs") == before.get("clusterIPs")
         and after.get("ipFamilies") == before.get("ipFamilies")

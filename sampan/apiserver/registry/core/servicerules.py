@@ -297,9 +297,9 @@ def update(errors: Errors, new: Object, old: Object) -> None:
             errors.append(field.invalid(_SPEC.child("loadBalancerClass"), value, "may not change once set"))
     # Kubernetes looks at the class twice, as a change and as a value.
     _load_balancer_class(errors, after, after.get("type", ""))
-    if needs_health_check(before) and needs_health_check(after):
-        if after.get("healthCheckNodePort") != before.get("healthCheckNodePort"):
-            errors.append(field.forbidden(_SPEC.child("healthCheckNodePort"), "field is immutable"))
+    port = "healthCheckNodePort"
+    if needs_health_check(before) and needs_health_check(after) and after.get(port) != before.get(port):
+        errors.append(field.forbidden(_SPEC.child("healthCheckNodePort"), "field is immutable"))
 
 
 def _changed_ips(errors: Errors, after: Object, before: Object) -> None:

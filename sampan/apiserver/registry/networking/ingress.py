@@ -1,5 +1,7 @@
 """Ingresses and IngressClasses."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -61,7 +63,10 @@ class IngressStrategy(Strategy):
     def warnings_on_create(self, ctx: WriteContext, obj: Object) -> list[str]:
         if _CLASS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
             return [
-                f"annotation {field.go_quote(_CLASS_ANNOTATION)} is deprecated, please use 'spec.ingressClassName' instead"
+                (
+                    f"annotation {field.go_quote(_CLASS_ANNOTATION)} is deprecated, "
+                    "please use 'spec.ingressClassName' instead"
+                )
             ]
         return []
 
@@ -131,7 +136,7 @@ def _path(errors: Errors, here: Path, one: Object) -> None:
     _backend(errors, here.child("backend"), one.get("backend") or {})
 
 
-def _backend(errors: Errors, path: Path, backend: Object) -> None:
+def _backend(errors: Errors, path: Path, backend: Object) -> None:  # noqa: C901 - one check a field
     resource, service = backend.get("resource"), backend.get("service")
     if resource is not None and service is not None:
         errors.append(field.invalid(path, "", "cannot set both resource and service backends"))
@@ -169,9 +174,8 @@ class IngressClassStrategy(Strategy):
 
     def default(self, obj: Object) -> None:
         parameters = obj.setdefault("spec", {}).get("parameters")
-        if parameters is not None:
-            if parameters.get("scope") is None:
-                parameters["scope"] = "Cluster"
+        if parameters is not None and parameters.get("scope") is None:
+            parameters["scope"] = "Cluster"
 
     def validate(self, ctx: WriteContext, obj: Object) -> Errors:
         errors: Errors = []

@@ -1,5 +1,7 @@
 """PriorityClasses."""
 
+# ruff: noqa: ARG002 - a strategy's methods have the arguments that any kind may need
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -18,9 +20,15 @@ _HIGHEST = 1_000_000_000
 _FIXED = "may not be changed in an update."
 _SYSTEM = "system-"
 SYSTEM_CLASSES = {
-    "system-node-critical": (2 * _HIGHEST + 1000, "Used for system critical pods that must not be moved from their current node."),
-    "system-cluster-critical": (2 * _HIGHEST, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
-}  # fmt: skip
+    "system-node-critical": (
+        2 * _HIGHEST + 1000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    "system-cluster-critical": (
+        2 * _HIGHEST,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+}
 _KNOWN = ("system-node-critical", "system-cluster-critical")
 
 

@@ -1,7 +1,7 @@
 """Values as Go shows kube-apiserver's internal types: in "Invalid value" messages, and as differences.
 
 Internal types have no JSON options: every field is there under its Go name, in declaration order, nil as null. metav1
-types (selectors, object metadata, times) keep their wire form. The shapes are gotypes.json, made by gotypes_generate.py.
+types (selectors, object metadata, times) keep their wire form. gotypes.json, by gotypes_generate.py, has the shapes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Generate gotypes.json from facts/go-types.json.gz: ``python -m sampan.apiserver.registry.validation.gotypes_generate``.
+"""Generate gotypes.json from facts/go-types.json.gz.
+
+Run as ``python -m sampan.apiserver.registry.validation.gotypes_generate``.
 
 kube-apiserver validates *internal* types, and shows them in some messages: Go field names, no JSON options. They differ
 from the v1 types in the order and place of a few fields; those differences are `ORDER` and `MOVED`.
@@ -29,7 +31,8 @@ ROOTS = (
     "certificates.v1.CertificateSigningRequestCondition", "certificates.v1.CertificateSigningRequestSpec",
     "resource.v1.ResourceClaimSpec", "resource.v1.AllocationResult", "resource.v1.ResourcePool",
     "resource.v1.DeviceToleration", "resource.v1.ResourceClaimTemplateSpec", "resource.v1.ResourceSliceSpec",
-    "discovery.v1.EndpointPort", "admissionregistration.v1.MatchResources", "networking.v1.IngressClassParametersReference",
+    "discovery.v1.EndpointPort", "admissionregistration.v1.MatchResources",
+    "networking.v1.IngressClassParametersReference",
     "networking.v1.ServiceCIDRSpec", "networking.v1.ParentReference", "coordination.v1.LeaseSpec",
 )  # fmt: skip
 ORDER: dict[str, tuple[str, ...]] = {
@@ -83,7 +86,7 @@ class Generator:
         self.out: dict[str, list[list[str]]] = {}
 
     def kind(self, package: str, go_type: str) -> str:
-        """Spell a Go type: s, n, b, q (quantity), t (time), v (as on the wire), ``*`` ``[]`` ``{}`` of one, or ``.Name``."""
+        """Spell a Go type: s, n, b, q (quantity), t (time), v (on the wire), ``*`` ``[]`` ``{}`` of one, ``.Name``."""
         for prefix, mark in (("*", "*"), ("[]", "[]"), ("map[string]", "{}")):
             if go_type == "[]byte":
                 return "v"

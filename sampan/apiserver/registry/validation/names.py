@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Errors = list["FieldError"]
 
-# Most names of a cluster are seen again and again; a cache of verdicts is several times cheaper than a regular expression.
+# Most names of a cluster are seen again and again; remembering verdicts is several times cheaper than a regular
+# expression.
 _CACHE = 8192
 
 subdomain_messages = lru_cache(_CACHE)(names.is_dns1123_subdomain)

@@ -24,7 +24,7 @@ def labels(errors: Errors, path: Path, values: dict[str, str] | None) -> None:
             report(errors, path, value, messages)
 
 
-def annotations(errors: Errors, path: Path, values: dict[str, str] | None) -> None:
+def annotation_keys(errors: Errors, path: Path, values: dict[str, str] | None) -> None:
     """Every key a qualified name, whatever its case; 256 KiB in all."""
     if not values:
         return
@@ -88,9 +88,10 @@ def selector_matches(selector: Object, values: dict[str, str]) -> bool:
 
 
 def _matches(requirement: Any, values: dict[str, str]) -> bool:
-    key, operator = requirement["key"], requirement["operator"]
+    key: str = requirement["key"]
+    operator: str = requirement["operator"]
     if operator == "In":
-        return key in values and values[key] in requirement["values"]
+        return key in values and bool(values[key] in requirement["values"])
     if operator == "NotIn":
-        return key not in values or values[key] not in requirement["values"]
+        return key not in values or bool(values[key] not in requirement["values"])
     return (key in values) == (operator == "Exists")

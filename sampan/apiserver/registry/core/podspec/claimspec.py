@@ -30,7 +30,7 @@ def claim_template(errors: Errors, path: Path, template: Object) -> None:
     """The template of a generic ephemeral volume: only labels and annotations as metadata."""
     metadata = template.get("metadata") or {}
     here = path.child("metadata")
-    selectors.annotations(errors, here.child("annotations"), metadata.get("annotations"))
+    selectors.annotation_keys(errors, here.child("annotations"), metadata.get("annotations"))
     selectors.labels(errors, here.child("labels"), metadata.get("labels"))
     for key in metadata:
         if key not in ("annotations", "labels") and metadata[key]:

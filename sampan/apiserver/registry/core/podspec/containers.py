@@ -32,8 +32,9 @@ _FORBIDDEN_EPHEMERAL = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodContext:
-    """What containers need to know of their pod. volumes: the valid ones, by name. claims: names of resource claims.
-    grace: termination grace period, seconds.
+    """What containers need to know of their pod.
+
+    volumes: the valid ones, by name. claims: names of resource claims. grace: termination grace period, seconds.
     """
 
     volumes: dict[str, Object]
@@ -143,7 +144,7 @@ def only_for_pod(errors: Errors, path: Path, container: Object) -> None:
         errors.append(field.invalid(path.child("image"), image, "must not have leading or trailing whitespace"))
 
 
-def _common(errors: Errors, path: Path, container: Object, context: PodContext) -> None:
+def _common(errors: Errors, path: Path, container: Object, context: PodContext) -> None:  # noqa: C901, PLR0912 - one check a field
     name = container.get("name", "")
     if not name:
         errors.append(field.required(path.child("name")))

@@ -18,7 +18,7 @@ _CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
-def default_pod(spec: Object) -> None:
+def default_pod(spec: Object) -> None:  # noqa: C901 - one branch a field
     """Default a pod's own spec: what holds for templates, and what only pods get."""
     default_pod_spec(spec)
     if spec["terminationGracePeriodSeconds"] < 0:
@@ -74,7 +74,7 @@ def mirror_service_account(spec: Object) -> None:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
 
 
-def _default_container(container: Object) -> None:
+def _default_container(container: Object) -> None:  # noqa: C901, PLR0912 - one branch a field
     if "imagePullPolicy" not in container:
         container["imagePullPolicy"] = default_pull_policy(container.get("image", ""))
     if "terminationMessagePath" not in container:
@@ -118,9 +118,8 @@ def _default_probe(probe: Object) -> None:
         probe["failureThreshold"] = 3
     if "httpGet" in probe:
         _default_http_get(probe["httpGet"])
-    if "grpc" in probe:
-        if probe["grpc"].get("service") is None:
-            probe["grpc"]["service"] = ""
+    if "grpc" in probe and probe["grpc"].get("service") is None:
+        probe["grpc"]["service"] = ""
 
 
 def _default_http_get(action: Object) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 @lru_cache(4096)
 def default_pull_policy(image: str) -> str:
-    """ "Always" for the tag ``latest`` or no tag at all, "IfNotPresent" for any other tag or a digest."""
+    """Tell a policy: "Always" for the tag ``latest`` or none at all, "IfNotPresent" for other tags and digests."""
     name, at, _ = image.partition("@")
     if at:
         # A reference with both tag and digest is pulled by digest; the tag still decides when it is "latest".

@@ -1,4 +1,4 @@
-"""Volume sources that pods and persistent volumes share, most of them served by CSI migration or not at all any more."""
+"""Volume sources that pods and persistent volumes share, most of them served by CSI migration or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _EUI = re.compile(r"^eui.[A-Za-z0-9]{16}$")
 _NAA = re.compile(r"^naa.[A-Za-z0-9]{32}$")
 _FORMATS = {"iqn": _IQN, "eui": _EUI, "naa": _NAA}
 _HOST_PORTS = "must be a host:port pair or multiple pairs separated by commas"
-_PORTAL_LENGTH = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified."
+_PORTAL_LENGTH = (
+    "Total length of <volume name>:<iscsi.targetPortal> must be under 64 "
+    "characters if iscsi.initiatorName is specified."
+)
 
 
 def _require(errors: Errors, path: Path, source: Object, *keys: str) -> None:

@@ -1,4 +1,4 @@
-"""What validation of a pod spec tolerates because the object already had it (``GetValidationOptionsFromPodSpec...``)."""
+"""What validation of a pod spec tolerates because the object had it before (``GetValidationOptionsFromPodSpec``)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sampan.api import field
 from sampan.api.field import Path
-from sampan.apiserver.registry.core.podspec.annotations import MIRROR
+from sampan.apiserver.registry.core.podspec.podannotations import MIRROR
 from sampan.apiserver.registry.core.qos import pod_qos
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def keep_only_resize(new: Object, old: Object) -> None:
         spec["resources"] = after["resources"]
     else:
         spec.pop("resources", None)
-    for kind, containers in merged.items():
-        if containers:
-            spec[kind] = containers
+    spec.update({kind: containers for kind, containers in merged.items() if containers})
     new["spec"] = spec
 
 
@@ -110,10 +108,8 @@ def _only_resources(errors: Errors, path: Path, after: Object, before: Object) -
                 if restored != other:
                     detail = "only cpu and memory resources for sidecar containers are mutable"
                     errors.append(field.forbidden(path, detail))
-            elif one != other:
-                # Init containers that ran cannot be resized; ones to come can, by gate.
-                if restored != other:
-                    errors.append(field.forbidden(path, "resources for non-sidecar init containers are immutable"))
+            elif other not in (one, restored):
+                errors.append(field.forbidden(path, "resources for non-sidecar init containers are immutable"))
             containers.append(restored)
         if containers:
             munged[kind] = containers

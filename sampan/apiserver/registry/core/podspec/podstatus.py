@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sampan.api import field
 from sampan.api.field import Path
-from sampan.apiserver.registry.core.podspec import annotations
+from sampan.apiserver.registry.core.podspec import podannotations
 from sampan.apiserver.registry.validation import addresses, gotypes, names, numbers
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def status_update(errors: Errors, new: Object, old: Object, options: PodOptions)
     metadata = Path("metadata")
     after, before = new.get("status") or {}, old.get("status") or {}
     current = new["metadata"].get("annotations") or {}
-    annotations.annotation_updates(
+    podannotations.annotation_updates(
         errors, metadata.child("annotations"), current, old["metadata"].get("annotations") or {}
     )
-    annotations.pod_annotations(errors, metadata.child("annotations"), current, new["spec"], options)
+    podannotations.pod_annotations(errors, metadata.child("annotations"), current, new["spec"], options)
     for position, condition in enumerate(after.get("conditions") or ()):
         kind = condition.get("type", "")
         if kind not in _SYSTEM:

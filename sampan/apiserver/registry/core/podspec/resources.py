@@ -62,7 +62,9 @@ def _requirements(errors: Errors, path: Path, resources: Object, check_name: Nam
 _COMPUTE = frozenset({"cpu", "memory"})
 
 
-def _amount(errors: Errors, path: Path, name: str, value: str, check_name: NameCheck, options: PodOptions) -> None:
+def _amount(  # noqa: PLR0917 - private, one caller
+    errors: Errors, path: Path, name: str, value: str, check_name: NameCheck, options: PodOptions
+) -> None:
     _value_and_name(errors, path, name, value, check_name)
     if is_hugepages(name):
         _hugepages(errors, path, name, value, options)

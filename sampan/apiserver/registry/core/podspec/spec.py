@@ -93,7 +93,7 @@ def _scheduling(errors: Errors, path: Path, spec: Object, options: PodOptions) -
     hostos.host_users(errors, path, spec)
 
 
-def _names(errors: Errors, path: Path, spec: Object) -> None:
+def _names(errors: Errors, path: Path, spec: Object) -> None:  # noqa: C901 - one check a field
     if account := spec.get("serviceAccountName"):
         names.dns_subdomain(errors, path.child("serviceAccountName"), account)
     if node := spec.get("nodeName"):
@@ -163,7 +163,7 @@ def _resource_claims(errors: Errors, path: Path, spec: Object) -> set[str]:
     return seen - {""}
 
 
-def _dns_config(errors: Errors, path: Path, spec: Object) -> None:
+def _dns_config(errors: Errors, path: Path, spec: Object) -> None:  # noqa: C901 - one check a field
     config = spec.get("dnsConfig")
     if spec.get("dnsPolicy") == "None":
         if config is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampan.api import field
-from sampan.apiserver.registry.core.podspec import annotations
+from sampan.apiserver.registry.core.podspec import podannotations
 from sampan.apiserver.registry.core.podspec.spec import pod_spec
 from sampan.apiserver.registry.validation import selectors
 
@@ -28,11 +28,11 @@ def pod_template(errors: Errors, path: Path, template: Object, options: PodOptio
     selectors.labels(errors, path.child("labels"), metadata.get("labels"))
     if values := metadata.get("annotations"):
         here = path.child("annotations")
-        selectors.annotations(errors, here, values)
-        annotations.pod_annotations(errors, here, values, spec, options)
+        selectors.annotation_keys(errors, here, values)
+        podannotations.pod_annotations(errors, here, values, spec, options)
     pod_spec(errors, path.child("spec"), spec, options)
     if values:
-        annotations.match_fields(errors, path.child("spec"), values, spec)
+        podannotations.match_fields(errors, path.child("spec"), values, spec)
     if spec.get("ephemeralContainers"):
         where = path.child("spec", "ephemeralContainers")
         errors.append(field.forbidden(where, "ephemeral containers not allowed in pod template"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampan.api.field import Path, go_quote
-from sampan.apiserver.registry.core.podspec.annotations import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from sampan.apiserver.registry.core.podspec.hostos import all_containers
+from sampan.apiserver.registry.core.podspec.podannotations import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from sampan.apiserver.registry.validation.addresses import parse_ip
 from sampan.apiserver.registry.validation.numbers import is_whole
 
@@ -114,9 +114,11 @@ def _label_values(path: Path, requirement: Object) -> list[str]:
 
 
 def _selectors(found: list[str], path: Path, spec: Object) -> None:
-    for key in spec.get("nodeSelector") or ():
-        if message := _NODE_LABELS.get(key):
-            found.append(_say(path.child("nodeSelector").key(key), message))
+    found += [
+        _say(path.child("nodeSelector").key(key), _NODE_LABELS[key])
+        for key in spec.get("nodeSelector") or ()
+        if key in _NODE_LABELS
+    ]
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     where = path.child("affinity", "nodeAffinity")
     name = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -150,7 +152,7 @@ def _token_paths(found: list[str], path: Path, spec: Object) -> None:
                 for index, item in enumerate((source.get(kind) or {}).get("items") or ()):
                     if item.get("path") in tokens:
                         found.append(_clash(where.child(name).index(index), item["path"]))
-            bundle = (source.get("clusterTrustBundle") or {}).get("path")
+            bundle = (source.get("clusterTrustBundle") or {}).get("path", "")
             if bundle in tokens:
                 found.append(_clash(where.child("ClusterTrustBundle"), bundle))
 
@@ -188,10 +190,10 @@ def _containers(found: list[str], root: Path, spec: Object, values: dict[str, st
         name = container.get("name", "")
         if "seccompProfile" not in security and SECCOMP_CONTAINER + name in values:
             found.append(_say(root.child("metadata", "annotations").key(SECCOMP_CONTAINER + name), _SECCOMP))
-        if APP_ARMOR + name in values and "appArmorProfile" not in context:
-            # A pod's field was filled in from the annotation by now.
-            if not is_template or "appArmorProfile" not in security:
-                found.append(_say(root.child("metadata", "annotations").key(APP_ARMOR + name), _APP_ARMOR))
+        # A pod's field was filled in from the annotation by now.
+        unsaid = "appArmorProfile" not in context and not (is_template and "appArmorProfile" in security)
+        if APP_ARMOR + name in values and unsaid:
+            found.append(_say(root.child("metadata", "annotations").key(APP_ARMOR + name), _APP_ARMOR))
         resources = container.get("resources")
         if resources:
             for byte_name in _BYTES:
@@ -233,10 +235,9 @@ def _ports(found: list[str], path: Path, spec: Object) -> None:
                     found.append(_say(here, f"duplicate port definition with {str(other_path).removeprefix('.')}"))
                 elif not host or not other.get("hostPort", 0):
                     found.append(_say(here, f"overlapping port definition with {str(other_path).removeprefix('.')}"))
-                elif not address or not other.get("hostIP", ""):
-                    if host == other.get("hostPort", 0):
-                        what = f"dangerously ambiguous port definition with {str(other_path).removeprefix('.')}"
-                        found.append(_say(here, what))
+                elif (not address or not other.get("hostIP", "")) and host == other.get("hostPort", 0):
+                    what = f"dangerously ambiguous port definition with {str(other_path).removeprefix('.')}"
+                    found.append(_say(here, what))
             known.setdefault(key, []).append((here, port))
 
 
