@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from sampan.base.tasks import Started
 
 logger = log.logger("agent")
-_RETRY_SECONDS = 0.5
+_RETRY_SECONDS = 0.1
+_DISCOVERY_SECONDS = 30.0
 
 
 class AgentError(SampanError):
@@ -207,6 +208,10 @@ class Agent:
         try:
             path = f"/api/v1/namespaces/kube-public/configmaps/{CLUSTER_INFO}"
             answer = await self._patiently(lambda: http.request("GET", path))
+            end = self._clock.monotonic() + _DISCOVERY_SECONDS
+            while answer.status != 200 and self._clock.monotonic() < end:
+                await self._clock.sleep(_RETRY_SECONDS)  # a new server answers before it has made its own objects
+                answer = await self._patiently(lambda: http.request("GET", path))
         finally:
             await http.close()
         if answer.status != 200:

@@ -8,12 +8,13 @@ Every write is conditional: what an administrator changed stays as it is, but fo
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 
-from sampan.api.errors import AlreadyExists
+from sampan.api.errors import AlreadyExists, NotFound
 from sampan.api.gvk import GroupVersionResource
 from sampan.client.interface import MERGE_PATCH
 
@@ -62,14 +63,15 @@ class ClusterFacts:
 async def ensure(client: Client, facts: ClusterFacts) -> None:
     """Create what is missing and bring the server's own data up to date."""
     for gvr, obj in _objects(facts):
-        resource = client.resource(gvr, obj["metadata"].get("namespace", ""))
+        resource, name = client.resource(gvr, obj["metadata"].get("namespace", "")), obj["metadata"]["name"]
         try:
-            await resource.create(obj, field_manager="sampan")
-        except AlreadyExists:
-            if "data" in obj:
-                await resource.patch(
-                    obj["metadata"]["name"], {"data": obj["data"]}, content_type=MERGE_PATCH, field_manager="sampan"
-                )
+            current = await resource.get(name)
+        except NotFound:
+            with suppress(AlreadyExists):  # another server on the same store was quicker
+                await resource.create(obj, field_manager="sampan")
+            continue
+        if "data" in obj and current.get("data") != obj["data"]:
+            await resource.patch(name, {"data": obj["data"]}, content_type=MERGE_PATCH, field_manager="sampan")
 
 
 def _objects(facts: ClusterFacts) -> Iterator[tuple[GroupVersionResource, Object]]:

@@ -23,6 +23,7 @@ from sampan.base.pki import write_private
 from sampan.base.processes import Command, Supervised
 from sampan.cmd.api import AdminAPI
 from sampan.cmd.cli import data_dir_option, log_level_option
+from sampan.cmd.service import first_error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,7 +46,10 @@ def run(directory: ClusterDirectory, log_level: str) -> None:
     """
     log.configure(level=log_level)
     config = directory.require()
-    asyncio.run(Supervisor(directory, config, RealClock(), log_level=log_level).run())
+    try:
+        asyncio.run(Supervisor(directory, config, RealClock(), log_level=log_level).run())
+    except BaseExceptionGroup as group:
+        raise first_error(group) from None
 
 
 class Supervisor:

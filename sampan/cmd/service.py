@@ -40,10 +40,10 @@ def run_until_signalled(service: Any, *, run: Callable[[Coroutine[Any, Any, None
     try:
         run(main())
     except BaseExceptionGroup as group:
-        raise _first(group) from None
+        raise first_error(group) from None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error that a person should read: the first of ours, else the first of all."""
     leaves: list[BaseException] = []
 

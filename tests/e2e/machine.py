@@ -80,9 +80,14 @@ class Machine:
 
 
 def until(condition: Callable[[], object], what: str, *, seconds: float = 30) -> object:
-    """Wait for a condition and return its value."""
+    """Wait for a condition and return its value. A command that fails meanwhile (the server restarts) is no end."""
     end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"gave up after {seconds:g} s: {what}"
+    while True:
+        try:
+            if value := condition():
+                return value
+            problem = "not so"
+        except AssertionError as error:
+            problem = str(error)
+        assert time.monotonic() < end, f"gave up after {seconds:g} s: {what} ({problem})"
         time.sleep(0.05)
-    return value

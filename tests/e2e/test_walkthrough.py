@@ -148,24 +148,57 @@ def test_killed_container_is_restarted_and_its_endpoint_is_gone_meanwhile(kubia)
     assert kubia.get("pod", name)["status"]["podIP"] == address
 
 
-def test_no_request_is_lost_while_pods_are_deleted_and_scaled_down(kubia):
-    address = external_address(kubia)
+STEADY = f"""
+apiVersion: v1
+kind: ReplicationController
+metadata: {{name: steady}}
+spec:
+  replicas: 3
+  selector: {{run: steady}}
+  template:
+    metadata: {{labels: {{run: steady}}}}
+    spec:
+      containers:
+      - name: web
+        image: "{KUBIA}"
+        readinessProbe: {{httpGet: {{port: 8080, path: /}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: steady}}
+spec:
+  selector: {{run: steady}}
+  ports: [{{port: 8080}}]
+"""
+"""With a readiness probe: without one a new pod counts as ready before its server listens, here as everywhere."""
+
+
+@pytest.fixture
+def steady(machine):
+    machine.kubectl("create", "-f", "-", stdin=STEADY)
+    until(lambda: len(machine.ready_pods("run=steady")) == 3, "three ready pods", seconds=60)
+    yield machine.get("service", "steady")["spec"]["clusterIP"]
+    machine.kubectl("delete", "rc/steady", "service/steady")
+    until(lambda: not machine.get("pods", "-l", "run=steady")["items"], "the pods to end", seconds=60)
+
+
+def test_no_request_is_lost_while_pods_are_deleted_and_scaled(machine, steady):
     failures, answers, stop = [], [], threading.Event()
 
     def load():
         while not stop.is_set():
-            result = kubia.run("curl", "-s", "-m", "5", f"http://{address}:8080", check=False)
+            result = machine.run("curl", "-s", "-m", "5", f"http://{steady}:8080", check=False)
             (answers if result.stdout.startswith("You've hit") else failures).append(result.returncode)
 
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
-        kubia.kubectl("scale", "rc", "kubia", "--replicas=1")
-        until(lambda: len(kubia.get("pods", "-l", "run=kubia")["items"]) == 1, "one pod to be left", seconds=60)
-        kubia.kubectl("scale", "rc", "kubia", "--replicas=3")
-        until(lambda: len(kubia.ready_pods("run=kubia")) == 3, "three pods again", seconds=60)
-        kubia.kubectl("delete", "pod", kubia.ready_pods("run=kubia")[0]["metadata"]["name"])
+        machine.kubectl("scale", "rc", "steady", "--replicas=1")
+        until(lambda: len(machine.get("pods", "-l", "run=steady")["items"]) == 1, "one pod to be left", seconds=60)
+        machine.kubectl("scale", "rc", "steady", "--replicas=3")
+        until(lambda: len(machine.ready_pods("run=steady")) == 3, "three pods again", seconds=60)
+        machine.kubectl("delete", "pod", machine.ready_pods("run=steady")[0]["metadata"]["name"])
     finally:
         stop.set()
         for thread in threads:
@@ -234,7 +267,8 @@ def test_killed_process_comes_back_and_no_container_restarts(kubia, process):
     assert {name: one[0]["containerID"] for name, one in after.items()} == {
         name: one[0]["containerID"] for name, one in before.items()
     }
-    assert kubia.curl(f"http://{external_address(kubia)}:8080").startswith("You've hit")
+    address = external_address(kubia)
+    until(lambda: kubia.curl(f"http://{address}:8080").startswith("You've hit"), "the service to answer")
 
 
 def test_killed_supervisor_leaves_a_working_cluster_that_up_takes_over(kubia):
