@@ -25,6 +25,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "endpoints-controller": ("endpoints", "new"),
     "endpointslice-controller": ("endpointslice", "new"),
     "endpointslice-mirroring-controller": ("endpointslicemirroring", "new"),
+    "cronjob-controller": ("cronjob", "new"),
     "ttl-after-finished-controller": ("ttlafterfinished", "new"),
     "namespace-controller": ("namespace", "new"),
     "garbage-collector-controller": ("garbagecollector", "new"),
