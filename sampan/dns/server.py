@@ -30,7 +30,9 @@ log = logger("dns")
 _UNDER_WAY = 1000
 _IDLE_SECONDS = 10
 _CONNECTIONS = 200
-_BIND_SECONDS = 0.2
+_BIND_SECONDS = 0.1
+_PATIENT_BINDS = 50
+"""Attempts before it is worth a warning: the address comes with the pod network, within seconds."""
 
 
 class DNSServer:
@@ -88,14 +90,14 @@ class DNSServer:
 
     async def _listen(self) -> asyncio.Server:
         """Open the TCP port; the address may be about to be added by the pod network, so it is waited for."""
-        waiting = False
+        attempts = 0
         while True:
             try:
                 return await asyncio.start_server(self._connected, self._options.address, self._options.port)
             except OSError as error:
-                if not waiting:
-                    log.warning("DNS address is not there yet", address=self._options.address, error=error)
-                    waiting = True
+                attempts += 1
+                if attempts == _PATIENT_BINDS:
+                    log.warning("DNS cannot listen yet", address=self._options.address, error=error)
                 await self._clock.sleep(_BIND_SECONDS)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
