@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from sampan.base.clock import Clock
     from sampan.client.client import Client
 
+_CONCURRENT = 4
+"""Requests at once: more would only cost TLS handshakes, and the server answers each within milliseconds."""
+
 _REFRESH_SHARE = 0.8
 _REFRESH_SECONDS = 24 * 3600.0
 """A token is renewed after 80 % of its life, or a day (kubelet's token manager)."""
@@ -24,12 +28,15 @@ class KubeAPI:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._turns = asyncio.Semaphore(_CONCURRENT)
 
     async def patch_pod_status(self, namespace: str, name: str, patch: Object) -> Object:
-        return await self._client.resource(PODS, namespace).patch_status(name, patch)
+        async with self._turns:
+            return await self._client.resource(PODS, namespace).patch_status(name, patch)
 
     async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
-        await self._client.resource(PODS, namespace).delete(name, grace_period_seconds=0, uid=uid)
+        async with self._turns:
+            await self._client.resource(PODS, namespace).delete(name, grace_period_seconds=0, uid=uid)
 
     async def claim(self, namespace: str, name: str) -> Object:
         return await self._client.resource(PERSISTENTVOLUMECLAIMS, namespace).get(name)
@@ -51,6 +58,7 @@ class TokenManager:
         self._client = client
         self._clock = clock
         self._tokens: dict[tuple[str, str, int], _Token] = {}
+        self._turns = asyncio.Semaphore(_CONCURRENT)
 
     async def token(self, pod: Object, audience: str, seconds: int) -> str:
         """Return a token for the pod's service account. Raises APIStatusError, OSError."""
@@ -71,7 +79,8 @@ class TokenManager:
         }
         account = pod["spec"].get("serviceAccountName") or "default"
         accounts = self._client.resource(SERVICEACCOUNTS, namespace_of(pod))
-        answer = await accounts.create(request, name=account, subresource="token")
+        async with self._turns:
+            answer = await accounts.create(request, name=account, subresource="token")
         status = answer["status"]
         life = times.parse(status["expirationTimestamp"]) - now
         refresh = now + min(life * _REFRESH_SHARE, _REFRESH_SECONDS)

@@ -7,6 +7,8 @@ util/manager/watch_based_manager.go.
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sampan.api import errors
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from sampan.client.client import Client
     from sampan.client.informer import InformerFactory, SharedInformer
     from sampan.client.interface import Stored
+
+_SYNC_SECONDS = 0.5
 
 _KINDS = {CONFIGMAPS: "configmap", SECRETS: "secret"}
 """How kubelet's messages call them."""
@@ -46,6 +50,11 @@ class ObjectCache:
 
     async def _get(self, gvr: GroupVersionResource, namespace: str, name: str) -> Object:
         informer = self._watched.get((gvr, namespace, name))
+        if informer is not None and not informer.has_synced:
+            # Somebody else's GET is under way; what follows it is the informer's first list.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SYNC_SECONDS):
+                    await informer.wait_synced()
         if informer is None:
             # Before the GET: a pod that waits for an object to appear is woken when it does.
             informer = self._watch(gvr, namespace, name)
