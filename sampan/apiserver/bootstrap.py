@@ -14,8 +14,11 @@ import orjson
 
 from sampan.api import schema
 from sampan.api.schema import data
+from sampan.apiserver.authn.user import MASTERS, User
 from sampan.apiserver.authz import rules as rbac_rules
 from sampan.apiserver.registry import metadata as meta
+from sampan.apiserver.registry import ownership
+from sampan.apiserver.registry.write import Write
 from sampan.apiserver.storage.interface import KeyExistsError, KeyNotFoundError, RevisionConflictError
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from sampan.apiserver.registry.resources import Resources
 
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
+_ITSELF = User("system:apiserver", groups=(MASTERS,))
 _RBAC = "rbac.authorization.k8s.io"
 _ABOUT_SERVER = (
     "/api/v1/services", "/api/v1/endpoints", "/apis/discovery.k8s.io/v1/endpointslices",
@@ -76,6 +80,7 @@ async def _create(registry: Registry, namespace: str, name: str, obj: Object) ->
     complete = schema.decode_as(registry.type, raw).object
     complete["kind"], complete["apiVersion"] = registry.info.kind, registry.api_version
     registry.strategy.default(complete)
+    ownership.created(registry, Write(user=_ITSELF, namespace=namespace, name=name, manager="kube-apiserver"), complete)
     try:
         await registry.store.create(namespace, name, registry.storage_form(complete))
     except KeyExistsError:

@@ -158,7 +158,7 @@ def table(
         else:
             row["object"] = None
         rows.append(row)
-    columns = tables.columns(gvr) if with_columns else []
+    columns = tables.columns(gvr) if with_columns else None
     return {
         "kind": "Table", "apiVersion": f"{_META_GROUP}/{version}", "metadata": {k: v for k, v in metadata.items() if v},
         "columnDefinitions": columns, "rows": rows,

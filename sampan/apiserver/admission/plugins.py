@@ -13,6 +13,7 @@ from sampan.apiserver.admission.escalation import RBACEscalation
 from sampan.apiserver.admission.lifecycle import NamespaceLifecycle
 from sampan.apiserver.admission.limitranger import LimitRanger
 from sampan.apiserver.admission.noderestriction import NodeRestriction
+from sampan.apiserver.admission.podsecurity import PodSecurity
 from sampan.apiserver.admission.podspec import (
     DefaultTolerationSeconds,
     Priority,
@@ -43,6 +44,7 @@ def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer]) -> li
         ServiceAccount(services),
         NodeRestriction(services),
         TaintNodesByCondition(services),
+        PodSecurity(services),
         Priority(services),
         DefaultTolerationSeconds(services),
         DefaultStorageClass(services),

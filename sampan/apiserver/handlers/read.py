@@ -92,7 +92,12 @@ def list_(call: Call) -> ListResult | Awaitable[ListResult]:
 
 async def _list_slowly(call: Call, options: ListOptions, selection: Selection) -> ListResult:
     registry, store = call.registry, call.registry.store
-    version = parse_version(options.resource_version)
+    try:
+        version = parse_version(options.resource_version)
+    except APIStatusError as error:
+        raise errors.BadRequest(f"invalid resource version: {error}") from error
+    # At version 0 kube-apiserver answers from its cache, which knows no pages.
+    limit = 0 if options.resource_version == "0" else options.limit
     exact = version if options.resource_version_match == "Exact" else 0
     if options.limit and version and not options.resource_version_match and not options.continue_token:
         exact = version  # the historic meaning of limit with a resourceVersion
@@ -101,10 +106,10 @@ async def _list_slowly(call: Call, options: ListOptions, selection: Selection) -
     try:
         if not exact and not options.continue_token and options.resource_version != "0":
             await store.wait_fresh(version)
-        if options.limit < 0:
+        if limit < 0:
             return ListResult(registry, store.list(selection))
         listing = await store.list_page(
-            selection, limit=options.limit, continue_token=options.continue_token, exact_revision=exact
+            selection, limit=limit, continue_token=options.continue_token, exact_revision=exact
         )
     except StorageError as error:
         raise translate.list_(registry.group_resource, error) from error

@@ -8,6 +8,7 @@ import orjson
 
 from sampan.api import errors
 from sampan.api.errors import APIStatusError
+from sampan.api.gvk import GroupResource
 from sampan.apiserver.admission.interface import CREATE, AdmissionRequest
 from sampan.apiserver.registry import metadata as meta
 from sampan.apiserver.registry import ownership
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 NAME_ATTEMPTS = 8
 """How often a generated name is tried before the client is told, kube-apiserver's RetryGenerateName."""
+
+_NODES = GroupResource("", "nodes")
+"""The one kind whose creator sets the status: a kubelet registers its node with what it has found."""
 
 
 class Creation(RegistryBase):
@@ -90,7 +94,7 @@ class Creation(RegistryBase):
             metadata.pop(key, None)
         if self.tracks_generation:
             metadata["generation"] = 1
-        if self.strategy.has_status:
+        if self.strategy.has_status and self.group_resource != _NODES:
             self._reset_status(obj)
         self.strategy.prepare_for_create(ctx, obj)
         found = meta.validate(metadata, namespaced=self.info.namespaced, rule=self._rule)
