@@ -16,6 +16,7 @@ from sampan.apiserver.storage.interface import (
     KeyExistsError,
     KeyNotFoundError,
     RevisionConflictError,
+    StoreUnavailableError,
 )
 from sampan.apiserver.storage.resourcestore import Selection
 from sampan.apiserver.storage.sqlite import SQLiteBackend
@@ -591,6 +592,27 @@ class TestWatches:
                 else:
                     replica[name] = revision
             assert replica == listed
+
+
+class TestForeignValues:
+    async def test_a_store_with_values_of_another_program_is_refused(self, tmp_path):
+        clock = FakeClock()
+        backend = SQLiteBackend(tmp_path / "s.db", clock)
+        await backend.start()
+        await backend.create("/registry/core/pods/ns/a", b"k8s\0 protobuf")
+        await backend.close()
+        store = Store(SQLiteBackend(tmp_path / "s.db", clock), clock)
+        with pytest.raises(StoreUnavailableError, match="/registry/core/pods/ns/a was not written by sampan"):
+            await store.start()
+        again = SQLiteBackend(tmp_path / "s.db", clock)  # the refused one has let go of the file
+        await again.start()
+        await again.close()
+
+    async def test_a_change_that_cannot_be_taken_hurts_no_other(self, store, pods, write):
+        await store.backend.create("/registry/core/pods/ns/bad", b"not an object")
+        await write.create("a")
+        assert pods.get("ns", "bad") is None
+        assert pods.get("ns", "a") is not None
 
 
 class TestRestart:

@@ -22,6 +22,7 @@ from sampan.apiserver.storage.interface import (
     KeyNotFoundError,
     Record,
     RevisionConflictError,
+    StoreUnavailableError,
 )
 from sampan.apiserver.storage.objects import Objects, is_plain, matches, split_key
 from sampan.apiserver.storage.resourcestore import Event, Listing
@@ -257,10 +258,15 @@ class ResourceCache:
     # What the store feeds
 
     def read(self, record: Record) -> Entry:
-        """Make the entry of a stored record."""
+        """Make the entry of a stored record. Raises StoreUnavailableError when it is none of ours."""
         namespace, name = split_key(record.key)
         value = record.value
-        spliced = wire.splice(value, wire.offset(value), record.revision)
+        try:
+            spliced = wire.splice(value, wire.offset(value), record.revision)
+        except ValueError as error:
+            raise StoreUnavailableError(
+                f"{record.key} was not written by sampan ({error}): give sampan a data store of its own"
+            ) from error
         return Entry(record.key, namespace, name, record.revision, spliced, kind=self._kind)
 
     def load(self, record: Record) -> None:

@@ -156,12 +156,15 @@ class Store:
         expected = self._expected
         for change in changes:
             known = expected.pop(change.revision, None)
-            if known is None:
-                self._cache_of(change.key).take(change, now)
-            elif change.value is None:
-                known[0].remove(known[1], now)
-            else:
-                known[0].put(known[1], now)
+            try:
+                if known is None:
+                    self._cache_of(change.key).take(change, now)
+                elif change.value is None:
+                    known[0].remove(known[1], now)
+                else:
+                    known[0].put(known[1], now)
+            except Exception:  # the write is durable: a fault here must not take the others with it
+                log.exception("A change could not be taken into the cache", key=change.key)
         if changes:
             self._advance(changes[-1].revision)
 
