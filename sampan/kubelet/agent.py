@@ -190,7 +190,7 @@ class Kubelet:
         assert self._workers is not None
         if old is not None and (new is None or uid_of(old.object) != uid_of(new.object)):
             uid = uid_of(old.object)
-            self._workers.remove_pod(uid)
+            self._workers.remove_pod(uid, old.object)
             self._tokens.forget(uid)
         if new is not None:
             self._workers.set_pod(new.object)

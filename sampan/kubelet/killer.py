@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _log = logger("kubelet.killer")
 
-_MINIMUM_SECONDS = 2
+MINIMUM_SECONDS = 2
 """Kubelet always leaves a process this long between SIGTERM and SIGKILL, unless told 0."""
 
 
@@ -51,7 +51,7 @@ class ContainerKiller:
         hook = ((container or {}).get("lifecycle") or {}).get("preStop")
         if container is not None and hook and grace > 0 and record.running:
             left -= await self._pre_stop(pod, container, record, hook, grace=grace, ip=ip)
-        await self._runtime.stop_container(record.id, seconds=int(max(left, _MINIMUM_SECONDS)))
+        await self._runtime.stop_container(record.id, seconds=int(max(left, MINIMUM_SECONDS)))
 
     async def _pre_stop(
         self, pod: Object, container: Object, record: ContainerRecord, hook: Object, *, grace: int, ip: str

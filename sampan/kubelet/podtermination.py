@@ -8,14 +8,17 @@ it gone knows that no process of it is left. (6) sandbox and containers are remo
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sampan.api.errors import APIStatusError, Conflict, NotFound
 from sampan.api.object import name_of, namespace_of
 from sampan.base.log import logger
+from sampan.base.tasks import spawn
 from sampan.kubelet import pods
 from sampan.kubelet.containerspec import log_directory
+from sampan.kubelet.killer import MINIMUM_SECONDS
 from sampan.kubelet.logs.removal import remove_logs
 from sampan.kubelet.runtime import RuntimeFault
 
@@ -47,15 +50,42 @@ async def _until_done(worker: PodWorker, begin: float) -> None:
     while True:
         spent = int(worker.node.clock.monotonic() - begin)
         grace = max(0, pods.grace_seconds(worker.pod) - spent)
+        fault = await _stop_in_time(worker, grace)
+        if fault is None:
+            return
+        worker.node.recorder.event(worker.pod, "Warning", "FailedKillPod", f"error killing pod: {fault}")
+        _log.warning("Pod cannot be stopped yet", pod=pods.format_pod(worker.pod), error=fault)
+        await worker.node.clock.sleep(_RETRY_SECONDS)
+
+
+async def _stop_in_time(worker: PodWorker, grace: int) -> RuntimeFault | None:
+    """Stop everything within the grace period, or sooner when that is shortened meanwhile; return what went wrong."""
+    faults: list[RuntimeFault] = []
+
+    async def stop() -> None:
         try:
             await _stop(worker, grace)
         except RuntimeFault as error:
-            message = f"error killing pod: {error}"
-            worker.node.recorder.event(worker.pod, "Warning", "FailedKillPod", message)
-            _log.warning("Pod cannot be stopped yet", pod=pods.format_pod(worker.pod), error=error)
-            await worker.node.clock.sleep(_RETRY_SECONDS)
-            continue
-        return
+            faults.append(error)
+
+    async with asyncio.TaskGroup() as group:
+        stopping = spawn(group, stop(), name=f"stop {worker.uid}")
+        while not stopping.done():
+            hurry = spawn(group, worker.hurry.wait(), name=f"hurry {worker.uid}")
+            await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            if hurry.done() and not stopping.done():
+                worker.hurry.clear()
+                spawn(group, _hurry(worker), name=f"hurry {worker.uid}")
+            hurry.cancel()
+    return faults[0] if faults else None
+
+
+async def _hurry(worker: PodWorker) -> None:
+    """Stop the containers with the grace period as it is now, beside the stop that is under way."""
+    seconds = max(pods.grace_seconds(worker.pod), MINIMUM_SECONDS)
+    for record in worker.records.running():
+        with suppress(RuntimeFault):
+            await worker.node.runtime.stop_container(record.id, seconds=seconds)
 
 
 async def _stop(worker: PodWorker, grace: int) -> None:

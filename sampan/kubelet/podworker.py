@@ -23,6 +23,7 @@ from sampan.kubelet.containerspec import sandbox_spec
 from sampan.kubelet.environment import Surroundings
 from sampan.kubelet.events import pod_reference
 from sampan.kubelet.images import StartError
+from sampan.kubelet.interrupt import StoppingError, or_stop
 from sampan.kubelet.killer import grace_for
 from sampan.kubelet.podresize import apply_resources
 from sampan.kubelet.podsandbox import create_sandbox, fault_event
@@ -56,10 +57,6 @@ _RETRY_SECONDS, _RETRY_LIMIT_SECONDS = 1.0, 60.0
 """After a runtime, volume or API fault, doubling. What can be known to have changed wakes the worker before that."""
 
 
-class _StoppingError(Exception):
-    """The pod is to end: leave the pass."""
-
-
 class PodWorker:
     """One pod. adopted: what the runtime already had of it. containers: told container ids as they come to be."""
 
@@ -85,6 +82,8 @@ class PodWorker:
         self.applied: dict[str, Object] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self.hurry = asyncio.Event()
+        """Set when the grace period of a pod that is ending became shorter."""
         self._retry: float | None = None
         self._faults = 0
         self._prober: Prober | None = None
@@ -97,14 +96,21 @@ class PodWorker:
 
     def update(self, pod: Object) -> None:
         """Take over a newer version of the pod."""
-        self.pod = pod
+        self._take(pod)
         self.writer.observe(pod)
         if pods.is_deleting(pod):
             self._stopping.set()
         self._wake.set()
 
-    def remove(self) -> None:
-        """The pod is gone from the API: end it."""
+    def _take(self, pod: Object) -> None:
+        if pods.is_deleting(self.pod) and pods.grace_seconds(pod) < pods.grace_seconds(self.pod):
+            self.hurry.set()
+        self.pod = pod
+
+    def remove(self, last: Object | None = None) -> None:
+        """The pod is gone from the API: end it. last: its last version."""
+        if last is not None and pods.is_deleting(last):
+            self._take(last)
         self.removed = True
         self.writer.gone = True
         self._stopping.set()
@@ -180,7 +186,7 @@ class PodWorker:
         try:
             if not self.finished:
                 await self._sync()
-        except _StoppingError:
+        except StoppingError:
             return
         except (RuntimeFault, VolumeError, APIStatusError, OSError, TimeoutError) as error:
             self.node.recorder.event(pod_reference(self.pod), "Warning", *fault_event(error))
@@ -195,28 +201,7 @@ class PodWorker:
         self._retry = seconds if self._retry is None else min(self._retry, seconds)
 
     async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for work that may take long, but no longer than the pod lives. Raises _StoppingError."""
-        done: list[T] = []
-        failed: list[StartError] = []
-
-        async def guarded() -> None:
-            # An error leaving the group would come out as an ExceptionGroup.
-            try:
-                done.append(await work)
-            except StartError as error:
-                failed.append(error)
-
-        async with asyncio.TaskGroup() as group:
-            task = spawn(group, guarded(), name="work")
-            stop = spawn(group, self._stopping.wait(), name="stop")
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
-            task.cancel()
-        if failed:
-            raise failed[0]
-        if not done:
-            raise _StoppingError
-        return done[0]
+        return await or_stop(work, self._stopping)
 
     # One pass
 
@@ -297,6 +282,7 @@ class PodWorker:
                 sandbox=self.sandbox_spec(sandbox.attempt),
                 around=self._surroundings(),
                 created=lambda container_id: self.created(container_id, self),
+                patiently=self._or_stop,
                 started=lambda record: self._started(container, record),
             )
             await self.node.starter.start(work, image)

@@ -87,12 +87,12 @@ class PodWorkers:
             self._ended.discard(uid_of(pod))
             self.set_pod(pod)
 
-    def remove_pod(self, uid: str) -> None:
-        """A pod is gone from the API."""
+    def remove_pod(self, uid: str, last: Object | None = None) -> None:
+        """A pod is gone from the API. last: its last version, which tells how long its processes may still take."""
         self._ended.discard(uid)
         worker = self._workers.get(uid)
         if worker is not None:
-            worker.remove()
+            worker.remove(last)
 
     async def _run(self, worker: PodWorker) -> None:
         try:

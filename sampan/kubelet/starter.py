@@ -22,7 +22,8 @@ from sampan.kubelet.records import ContainerRecord
 from sampan.kubelet.runtime import ContainerState, RuntimeFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
 
     from sampan.api.object import Object
     from sampan.base.clock import Clock
@@ -40,7 +41,7 @@ class Start:
     """One container to start.
 
     records: where its record goes as soon as the runtime has it. created: told the id before the process runs, so that
-    its exit cannot be missed.
+    its exit cannot be missed. patiently: waits for what may take long, but no longer than the pod lives.
     """
 
     pod: Object
@@ -50,6 +51,7 @@ class Start:
     sandbox: SandboxSpec
     around: Surroundings
     created: Callable[[str], None]
+    patiently: Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
     started: Callable[[ContainerRecord], None]
 
 
@@ -168,7 +170,7 @@ class ContainerStarter:
             return
         ip = work.around.ips[0] if work.around.ips else ""
         try:
-            await self._hooks.run(hook, work.container, record.id, ip)
+            await work.patiently(self._hooks.run(hook, work.container, record.id, ip))
         except HookError as error:
             reference = container_reference(work.pod, record.name)
             self._recorder.event(reference, "Warning", "FailedPostStartHook", "PostStartHook failed")

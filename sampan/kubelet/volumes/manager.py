@@ -57,6 +57,9 @@ class VolumeManager:
 
     def __init__(self, root: Path, sources: Sources, claims: ClaimSource, clock: Clock) -> None:
         self._root = root / "pods"
+        # Files in it may hold secrets with modes made for a container's users; no user of the host gets that far.
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._root.chmod(0o750)
         self._sources = sources
         self._claims = claims
         self._clock = clock

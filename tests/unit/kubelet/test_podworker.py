@@ -316,3 +316,29 @@ async def test_readiness_gate_decides_on_ready_only(node: FakeNode, gate_status:
     await node.post(pod)
     assert node.api.condition("p", "ContainersReady") == "True"
     assert node.api.condition("p", "Ready") == gate_status
+
+
+async def test_post_start_hook_that_hangs_does_not_keep_a_pod_from_ending(node: FakeNode) -> None:
+    pod = make_pod()
+    pod["spec"]["containers"][0]["lifecycle"] = {"postStart": {"sleep": {"seconds": 100_000}}}
+    await node.post(pod)
+    await node.delete("p", grace=5)
+    assert node.api.deleted == ["p"]
+
+
+async def test_shorter_grace_period_is_honoured_while_the_pod_ends(node: FakeNode) -> None:
+    stopped: list[int] = []
+
+    async def stop(container_id: str, *, seconds: int) -> None:
+        stopped.append(seconds)
+        await node.clock.sleep(seconds)
+        if node.runtime.containers[container_id].state is ContainerState.RUNNING:
+            node.runtime.exit(container_id, 137)
+
+    node.runtime.stop_container = stop  # type: ignore[method-assign]
+    await node.post(make_pod())
+    await node.delete("p", grace=30)
+    await node.delete("p", grace=3)
+    await node.advance(4)
+    assert stopped == [30, 3]
+    assert node.runtime.containers[node.runtime.newest("c")].state is ContainerState.EXITED
