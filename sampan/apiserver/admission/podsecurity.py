@@ -127,7 +127,7 @@ def _policy_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def policy_of(labels: Mapping[str, str]) -> tuple[dict[str, Standard], list[field.FieldError]]:
-    """The standard of each mode, and what is wrong with the labels. Without labels to say otherwise, warn as enforced."""
+    """The standard of each mode, and what is wrong with the labels; without a label warnings are as enforced."""
     policy: dict[str, Standard] = {}
     wrong: list[field.FieldError] = []
     path = field.Path("metadata").child("labels")

@@ -23,10 +23,11 @@ _DEFAULT_CAPABILITIES = frozenset(
 )  # fmt: skip
 _SAFE_SYSCTLS = frozenset(
     {
-        "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
+        "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies",
+        "net.ipv4.ping_group_range",
         "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_wmem",
+        "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
     }
 )  # fmt: skip
 _SELINUX_TYPES = frozenset({"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"})
@@ -176,13 +177,14 @@ def _host_ports(metadata: Object, spec: Object) -> tuple[str, str] | None:
 
 def _probe_hosts(metadata: Object, spec: Object) -> tuple[str, str] | None:
     del metadata
-    containers, hosts = [], set()
+    containers: list[str] = []
+    hosts: set[str] = set()
     for one in _containers(spec):
         lifecycle = one.get("lifecycle") or {}
         handlers = [one.get(key) or {} for key in ("livenessProbe", "readinessProbe", "startupProbe")]
         handlers += [lifecycle.get(key) or {} for key in ("postStart", "preStop")]
-        bad = {(handler.get(kind) or {}).get("host") for handler in handlers for kind in ("httpGet", "tcpSocket")}
-        bad -= {None, ""}
+        named = [(handler.get(kind) or {}).get("host") for handler in handlers for kind in ("httpGet", "tcpSocket")]
+        bad = {host for host in named if host}
         if bad:
             containers.append(one["name"])
             hosts |= bad
