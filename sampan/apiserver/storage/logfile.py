@@ -142,6 +142,25 @@ class LogFile:
         with self._translated(), closing(self._reader()) as connection:
             return [Change(*row) for row in connection.execute(query, (after, until, prefix, prefix_end(prefix)))]
 
+    def copy_to(self, path: Path) -> None:
+        """Write a compact copy of one moment's state to a new file, durably; writers go on meanwhile.
+
+        Raises StoreUnavailableError, also when the file exists.
+        """
+        try:
+            target = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnavailableError(f"cannot write the copy {path}: {error.strerror or error}") from error
+        try:
+            with self._translated(), closing(self._connect()) as connection:
+                connection.execute("VACUUM INTO ?", (str(path),))
+            os.fsync(target)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(target)
+
     def _take_lock(self) -> None:
         path = self.path.with_name(self.path.name + ".lock")
         self._lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)

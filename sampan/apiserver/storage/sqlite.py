@@ -60,6 +60,13 @@ class SQLiteBackend(LocalStore):
         self._thread = None
         self._file.close()
 
+    async def copy_to(self, path: Path) -> None:
+        """Write a copy of the current state to a new file while the store serves on.
+
+        Raises StoreUnavailableError, also when the file exists.
+        """
+        await asyncio.to_thread(self._file.copy_to, path)
+
     def _load(self) -> None:
         compacted, newest = self._file.open()
         try:

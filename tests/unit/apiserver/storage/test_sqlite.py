@@ -180,6 +180,23 @@ async def test_a_file_copied_while_it_runs_holds_every_acknowledged_write(open_b
     await after.close()
 
 
+async def test_a_copy_made_while_writes_go_on_opens_as_a_store(open_backend, tmp_path):
+    backend = await open_backend()
+    before = [await backend.create(f"{A}{n}", b"x" * 1000) for n in range(100)]
+    copy = tmp_path / "copy.db"
+    await asyncio.gather(backend.copy_to(copy), *(backend.create(f"{B}{n}", b"1") for n in range(50)))
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    with pytest.raises(StoreUnavailableError, match=r"cannot write the copy .*: File exists"):
+        await backend.copy_to(copy)
+    copied = SQLiteBackend(copy, FakeClock())
+    await copied.start()
+    assert before[-1] <= copied.revision <= backend.revision
+    records = (await copied.list(A)).records
+    assert len(records) == 100
+    await copied.close()
+    await backend.close()
+
+
 async def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     backend = SQLiteBackend(tmp_path / "file" / "state.db", FakeClock())
