@@ -191,9 +191,8 @@ def validate_annotations(annotations: Object, path: Path) -> list[FieldError]:
 def _validate_owners(owners: list[Object], path: Path) -> list[FieldError]:
     found: list[FieldError] = []
     controller = ""
-    for position, owner in enumerate(owners):
-        at = path.index(position)
-        found += _validate_owner(owner, at)
+    for owner in owners:
+        found += _validate_owner(owner, path)  # kube-apiserver does not say which one either
         if owner.get("controller"):
             name = f"{owner.get('kind', '')}/{owner.get('name', '')}"
             if controller:

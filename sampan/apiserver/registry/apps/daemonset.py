@@ -38,6 +38,10 @@ class DaemonSetStrategy(Workload):
             rolling.setdefault("maxSurge", 0)
         spec.setdefault("revisionHistoryLimit", 10)
         default_template(spec.setdefault("template", {}))
+        # A field of the unversioned type, so that every object of this version has the annotation.
+        metadata = obj["metadata"]
+        if GENERATION not in (metadata.get("annotations") or ()):
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), GENERATION: "0"}
 
     def prepare_for_create(self, ctx: WriteContext, obj: Object) -> None:
         if _generation(obj) < 1:

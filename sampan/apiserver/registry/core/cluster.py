@@ -88,7 +88,6 @@ class NodeStrategy(Strategy):
 
     allow_unconditional_update = True
     tracks_generation = False
-    keeps_status_on_create = True
     selectable = ("spec.unschedulable",)
 
     def default(self, obj: Object) -> None:
