@@ -30,7 +30,7 @@ _ON_LINK = 4
 _SCOPE_LINK = 253
 
 
-class NetlinkFailure(SampanError):  # noqa: N818 - pyroute2 has the other name
+class NetlinkFailure(SampanError):
     """The kernel refused; code is an errno."""
 
     def __init__(self, what: str, error: NetlinkError) -> None:

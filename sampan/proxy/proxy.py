@@ -163,7 +163,10 @@ class Proxy:
         renderer = ServiceRenderer(self._options, self._place)
         before = {key: self._rendered.get(key) for key in keys}
         for key in keys:
-            self._render(renderer, key)
+            try:
+                self._render(renderer, key)
+            except Exception:  # a worker's edge: one strange object must not freeze the rules of all others
+                log.exception("Service not rendered; its rules stay as they were", service=key)
         try:
             text = "".join(one.transaction() if self._intact else one.rebuild() for one in self._rulesets)
             if text:

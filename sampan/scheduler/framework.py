@@ -33,7 +33,7 @@ from sampan.scheduler.interface import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sampan.scheduler.interface import ClusterEvent, Integers, Plugin
+    from sampan.scheduler.interface import ClusterEvent, Integers, Mask, Plugin
     from sampan.scheduler.nodeinfo import NodeInfo
     from sampan.scheduler.nodetable import NodeTable
     from sampan.scheduler.podinfo import PodInfo
@@ -91,16 +91,13 @@ class Framework:
             outcome.rejected[status.plugin] = outcome.feasible
             outcome.feasible = np.zeros_like(outcome.feasible)
             return outcome, status
+        for name, only in state.only_nodes.items():
+            _reject(outcome, name, nodes.mask_of(only))
         for plugin in self._filter:
-            if plugin.name in skipped:
-                continue
-            passed = plugin.filter_all(state, pod, nodes)
-            rejected = outcome.feasible & ~passed
-            if rejected.any():
-                outcome.rejected[plugin.name] = rejected
-                outcome.feasible &= passed
+            if plugin.name not in skipped:
                 if not outcome.feasible.any():
                     break
+                _reject(outcome, plugin.name, plugin.filter_all(state, pod, nodes))
         return outcome, SUCCESS
 
     def filter_node(self, pod: PodInfo, node: NodeInfo, nodes: NodeTable) -> Status:
@@ -109,6 +106,9 @@ class Framework:
         skipped, status = self._run_pre_filters(state, pod, nodes)
         if not status.is_success:
             return status
+        narrowed = _narrowed(state, node)
+        if narrowed is not None:
+            return narrowed
         for plugin in self._filter:
             if plugin.name not in skipped:
                 status = plugin.filter(state, pod, node, nodes)
@@ -129,7 +129,7 @@ class Framework:
             for row in np.nonzero(mask)[0].tolist():
                 info = nodes.by_row[row]
                 if info is not None and plugin is not None:
-                    found[row] = plugin.filter(state, pod, info, nodes)
+                    found[row] = _narrowed(state, info) or plugin.filter(state, pod, info, nodes)
         return found
 
     def run_post_filters(
@@ -219,6 +219,24 @@ class Framework:
             elif not status.is_success:
                 return skipped, status
         return skipped, SUCCESS
+
+
+def _reject(outcome: FilterOutcome, plugin: str, passed: Mask) -> None:
+    """Take away the feasible rows that a plugin turns down."""
+    rejected = outcome.feasible & ~passed
+    if rejected.any():
+        before = outcome.rejected.get(plugin)
+        outcome.rejected[plugin] = rejected if before is None else before | rejected
+        outcome.feasible &= passed
+
+
+def _narrowed(state: CycleState, node: NodeInfo) -> Status | None:
+    """Say of a node that a PreFilter left out that it did, in kube-scheduler's words."""
+    plugins = sorted(name for name, only in state.only_nodes.items() if node.name not in only)
+    if not plugins:
+        return None
+    reason = f"node(s) didn't satisfy plugin(s) [{' '.join(sorted(state.only_nodes))}]"
+    return Status(Code.UNRESOLVABLE, (reason,), plugins[0])
 
 
 def fit_error(total: int, statuses: Mapping[int, Status], *, pre_filter: str = "", post_filter: str = "") -> str:

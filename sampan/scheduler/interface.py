@@ -92,7 +92,16 @@ class ClusterEvent:
 
 
 class CycleState(dict[str, Any]):
-    """What plugins hand from one stage to a later one of the same cycle; keyed by plugin name."""
+    """What plugins hand from one stage to a later one of the same cycle; keyed by plugin name.
+
+    only_nodes: names of the only nodes worth a filter, by the PreFilter plugin that says so.
+    """
+
+    __slots__ = ("only_nodes",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.only_nodes: dict[str, frozenset[str]] = {}
 
 
 @dataclass(slots=True)

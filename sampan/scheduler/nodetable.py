@@ -22,7 +22,7 @@ from sampan.scheduler.podcounts import PodCounts
 from sampan.scheduler.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sampan.api.object import Object
     from sampan.scheduler.interface import Integers, Mask
@@ -151,6 +151,15 @@ class NodeTable:
     def column_of(self, resource: str) -> int:
         """Tell a resource's column; one that no node has gets its own, zero everywhere."""
         return self._column(resource)
+
+    def mask_of(self, names: Iterable[str]) -> Mask:
+        """The rows of these nodes."""
+        mask = np.zeros(self.rows, dtype=np.bool_)
+        for name in names:
+            info = self.nodes.get(name)
+            if info is not None:
+                mask[info.row] = True
+        return mask
 
     def static(self, key: tuple[object, ...], rule: Callable[[NodeInfo], int]) -> Integers:
         """Return a column of rule(node), from the cache under key where nodes did not change. Not to be changed."""

@@ -233,6 +233,9 @@ class Scheduler:
         pod = item.pod
         try:
             status = await self.framework.run_bind(state, pod, node)
+        except Exception as error:  # a worker's edge: what a plugin did not foresee is tried again
+            log.exception("Binding failed", pod=pod.key, node=node)
+            status = Status(Code.ERROR, (str(error),))
         finally:
             self._slots.release()
         if status.is_success:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sampan.api.affinity import preference, required_matches
+from sampan.api.affinity import preference, required_matches, required_node_names
 from sampan.api.taints import NO_SCHEDULE, PREFER_NO_SCHEDULE, is_tolerated, untolerated
 from sampan.scheduler.interface import MAX_NODE_SCORE, SKIP, SUCCESS, Code, EventKind, Status
 
@@ -120,8 +120,15 @@ class NodeAffinity:
         return event.node is not None and required_matches(pod.object["spec"], event.node.object)
 
     def pre_filter(self, state: CycleState, pod: PodInfo, nodes: NodeTable) -> Status:
-        del state, nodes
-        return SUCCESS if has_node_rules(pod) else SKIP
+        del nodes
+        if not has_node_rules(pod):
+            return SKIP
+        names = required_node_names(pod.object["spec"])
+        if names is not None:
+            if not names:
+                return Status(Code.UNRESOLVABLE, ("pod affinity terms conflict",), self.name)
+            state.only_nodes[self.name] = names
+        return SUCCESS
 
     def filter(self, state: CycleState, pod: PodInfo, node: NodeInfo, nodes: NodeTable) -> Status:
         del state, nodes

@@ -255,6 +255,21 @@ async def test_topology_spread_keeps_the_skew():
         assert zones.count(True) == 3
 
 
+async def test_pod_pinned_to_a_node_says_so_of_all_others():
+    field = {"key": "metadata.name", "operator": "In", "values": ["a"]}
+    required = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    tainted = node("t", taints=[{"key": "k", "effect": "NoSchedule"}])
+    async with running(node("a", cpu="1"), node("b"), tainted, pod("p", cpu="2", affinity=affinity)) as bench:
+        assert bench.condition("p")["message"].startswith(
+            "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
+        )
+        fits = pod("fits", affinity=affinity)
+        bench.api.add(PODS, fits)
+        await bench.settle()
+        assert bench.node_of("fits") == "a"
+
+
 async def test_pods_of_one_service_spread_over_hosts_by_default():
     busy = pod("busy", cpu="1", nodeName="a")
     async with running(node("a"), node("b"), busy) as bench:
