@@ -97,6 +97,13 @@ def qos_class(pod: Object) -> str:
     return qos
 
 
+def is_same_but_status(old: Object, new: Object) -> bool:
+    """Tell whether two versions of a pod ask the kubelet for the same."""
+    keys = ("labels", "annotations", "deletionTimestamp", "deletionGracePeriodSeconds")
+    before, after = old["metadata"], new["metadata"]
+    return old["spec"] == new["spec"] and all(before.get(key) == after.get(key) for key in keys)
+
+
 def is_deleting(pod: Object) -> bool:
     return "deletionTimestamp" in pod["metadata"]
 

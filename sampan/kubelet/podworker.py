@@ -96,10 +96,16 @@ class PodWorker:
 
     def update(self, pod: Object) -> None:
         """Take over a newer version of the pod."""
+        same = pods.is_same_but_status(self.pod, pod)
         self._take(pod)
         self.writer.observe(pod)
         if pods.is_deleting(pod):
             self._stopping.set()
+        if same:
+            # Mostly the echo of our own write; readiness gates are the exception that the status depends on.
+            if pod["spec"].get("readinessGates"):
+                self.publish()
+            return
         self._wake.set()
 
     def _take(self, pod: Object) -> None:

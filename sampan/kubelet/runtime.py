@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 
-class RuntimeFault(SampanError):  # noqa: N818 - RuntimeError is taken
+class RuntimeFault(SampanError):
     """The runtime refused or failed. code: the gRPC code's Go name ("Unknown", "Unavailable"); message: its text."""
 
     def __init__(self, message: str, *, code: str = "Unknown") -> None:

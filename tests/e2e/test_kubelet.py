@@ -145,7 +145,7 @@ async def test_probes_decide_on_readiness_and_restart(node: Lab) -> None:
 
 async def test_image_that_does_not_exist_backs_off(node: Lab) -> None:
     await node.create("p", "true", container={"image": "localhost:1/none:1"})
-    pod = await node.wait("p", lambda p: "ErrImagePull" in str(p["status"]))
+    pod = await node.wait("p", lambda p: "'reason': 'ErrImagePull'" in str(p["status"]))
     assert first(pod)["state"]["waiting"]["reason"] == "ErrImagePull"
     assert pod["status"]["phase"] == "Pending"
 

@@ -33,7 +33,7 @@ _REASONS = {
 }
 
 
-class HTTPFault(Exception):  # noqa: N818 - it is an answer, not a failure of this program
+class HTTPFault(Exception):
     """Answered with this status and text."""
 
     def __init__(self, status: int, text: str) -> None:
