@@ -39,6 +39,7 @@ from sampan.apiserver.pipeline import HTTPService, Pipeline
 from sampan.apiserver.registry.resources import Resources
 from sampan.apiserver.registry.strategy import Environment
 from sampan.apiserver.routes import Router
+from sampan.apiserver.serviceaddresses import ServiceAddresses
 from sampan.apiserver.storage.memory import MemoryBackend
 from sampan.apiserver.storage.resourcestore import Selection
 from sampan.apiserver.storage.store import Store
@@ -273,6 +274,7 @@ class APIServer:
             store = self.resources.store_of(RBAC_GROUP, resource)
             store.watch(Selection(), _Invalidation(self.rbac), after=store.revision)
         self.rbac.invalidate()
+        ServiceAddresses(self.resources, self._hub.spawn).begin()
 
     def _service_address(self) -> str:
         network = ipaddress.ip_network(self.options.service_cidrs[0])

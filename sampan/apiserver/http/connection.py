@@ -164,8 +164,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._raw is not None:
             self._raw.feed_eof()
-            return False
-        return self._busy  # a half-closed client still wants its answer
+        return False  # TLS knows no half-closed connections
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
