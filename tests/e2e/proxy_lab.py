@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from pyroute2 import netns
 
@@ -19,10 +21,20 @@ def sh(command: str) -> None:
     subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
 
 
+def remove_abandoned() -> None:
+    """Delete the namespaces of test runs that were killed."""
+    for name in netns.listnetns():
+        match = re.fullmatch(r"h(\d+)(node|machine|pod\d+)", name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            with suppress(subprocess.CalledProcessError):
+                sh(f"ip netns del {name}")
+
+
 class Lab:
     """Namespaces of one test; names carry the process id. The node's uplink is 192.0.2.1, the other machine .2."""
 
     def __init__(self) -> None:
+        remove_abandoned()
         self.prefix = f"h{os.getpid()}"
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY)
         self._namespaces: list[str] = []
