@@ -177,6 +177,10 @@ class SharedInformer:
         """Return the items filed under a value."""
         return list(self._indexes[name].items.get(value, _NONE).values())
 
+    def count_index(self, name: str, value: str) -> int:
+        """Count the items filed under a value."""
+        return len(self._indexes[name].items.get(value, _NONE))
+
     def index_values(self, name: str) -> Sequence[str]:
         """Return the values under which anything is filed."""
         return list(self._indexes[name].items)

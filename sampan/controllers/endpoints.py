@@ -23,7 +23,7 @@ from sampan.controllers.servicepods import (
     is_headless,
 )
 from sampan.controllers.slicetracker import StaleCacheError
-from sampan.runtime import DONE, Controller, Request, Result, enqueue
+from sampan.runtime import DONE, Controller, Request, Result, add_batched, enqueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +54,7 @@ class _Endpoints:
         self._endpoints = context.informer(ENDPOINTS)
         self._join = ServicePods(self._services, pods := context.informer(PODS))
         self._triggers = TriggerTimes()
+        self._sizes: dict[Request, int] = {}
         self._stale: dict[Request, str] = {}
         self.controller = Controller(
             "endpoints-controller", self, clock=context.clock, workers=context.options.concurrent_syncs
@@ -65,7 +66,8 @@ class _Endpoints:
 
     def _on_pod(self, old: Stored | None, new: Stored | None) -> None:
         for namespace, name in self._join.affected(old, new):
-            self._queue.add(Request(namespace, name))
+            request = Request(namespace, name)
+            add_batched(self._queue, request, self._sizes.get(request, 0))
 
     def _on_endpoints(self, old: Stored | None, new: Stored | None) -> None:
         """Make deleted ones again; those found at the start without a service are deleted."""
@@ -80,6 +82,7 @@ class _Endpoints:
         current = self._endpoints.get(request.namespace, request.name)
         if stored is None:
             self._triggers.forget(request)
+            self._sizes.pop(request, None)
             self._stale.pop(request, None)
             if current is not None:
                 await self._delete(request, current.object)
@@ -88,6 +91,7 @@ class _Endpoints:
         if service["spec"].get("type") == "ExternalName" or service["spec"].get("selector") is None:
             return DONE
         pods = self._join.of_service(service)
+        self._sizes[request] = len(pods)
         trigger = self._triggers.compute(service, pods)
         subsets = repack(_subsets(service, pods))
         if current is not None and self._stale.get(request) == current.resource_version:

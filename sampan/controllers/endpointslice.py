@@ -26,7 +26,7 @@ from sampan.controllers.servicepods import (
 )
 from sampan.controllers.slicepacking import Key, Plan, endpoint_key, pack
 from sampan.controllers.slicetracker import SliceTracker, StaleCacheError
-from sampan.runtime import DONE, Controller, Request, Result
+from sampan.runtime import DONE, Controller, Request, Result, add_batched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,7 @@ class _EndpointSlices:
         self._slices = context.informer(ENDPOINTSLICES)
         self._join = ServicePods(self._services, pods := context.informer(PODS))
         self._triggers = TriggerTimes()
+        self._sizes: dict[Request, int] = {}
         self._tracker = SliceTracker()
         self.controller = Controller(
             "endpointslice-controller", self, clock=context.clock, workers=context.options.concurrent_syncs
@@ -83,7 +84,8 @@ class _EndpointSlices:
 
     def _on_pod(self, old: Stored | None, new: Stored | None) -> None:
         for namespace, name in self._join.affected(old, new):
-            self._queue.add(Request(namespace, name))
+            request = Request(namespace, name)
+            add_batched(self._queue, request, self._sizes.get(request, 0))
 
     def _on_slice(self, old: Stored | None, new: Stored | None) -> None:
         """Somebody else's change of a slice is undone; our own writes are told by the tracker."""
@@ -110,12 +112,14 @@ class _EndpointSlices:
         stored = self._services.get(request.namespace, request.name)
         if stored is None:
             self._triggers.forget(request)
+            self._sizes.pop(request, None)
             self._tracker.forget(request)
             return DONE
         service = stored.object
         if service["spec"].get("type") == "ExternalName" or service["spec"].get("selector") is None:
             return DONE
         pods = self._join.of_service(service)
+        self._sizes[request] = len(pods)
         existing = [
             item.object
             for item in self._slices.by_index(_SERVICE_INDEX, str(request))

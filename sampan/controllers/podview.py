@@ -103,6 +103,10 @@ class PodIndex:
         """The pods whose controller has the uid."""
         return [self.views[f"{item.namespace}/{item.name}"] for item in self._informer.by_index(_OWNER_INDEX, uid)]
 
+    def count(self, uid: str) -> int:
+        """How many pods have the controller with the uid."""
+        return self._informer.count_index(_OWNER_INDEX, uid)
+
     def orphans(self, namespace: str) -> list[PodView]:
         """The pods of a namespace that no controller has."""
         return self.owned_by(f"orphan:{namespace}")

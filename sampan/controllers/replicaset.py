@@ -27,7 +27,7 @@ from sampan.controllers.podcontrol import (
 )
 from sampan.controllers.podview import PodIndex, view
 from sampan.controllers.replicas import pods_to_delete, replica_status
-from sampan.runtime import DONE, Controller, Request, Result
+from sampan.runtime import DONE, Controller, Request, Result, add_batched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,10 @@ class _Engine:
         request = Request(item.namespace, item.name)
         if new is None or (old is not None and uid_of(old.object) != uid_of(new.object)):
             self._expectations.forget(request)
-        self._queue.add(request)
+        if old is not None and new is not None and _only_status_differs(old.object, new.object):
+            add_batched(self._queue, request, self._pods.count(uid_of(new.object)))  # mostly our own write
+        else:
+            self._queue.add(request)
 
     def _on_pod(self, old: Stored | None, new: Stored | None) -> None:
         if new is None:
@@ -127,7 +130,7 @@ class _Engine:
             return
         if old is None:
             self._expectations.creation_observed(request)
-        self._queue.add(request)
+        add_batched(self._queue, request, self._pods.count(pod.owner_uid))
 
     def _pod_gone(self, pod: PodView) -> None:
         if not pod.owner_uid:
@@ -282,6 +285,16 @@ class _Engine:
             if pod.ready_since is not None and not pod.available(min_ready, now)
         ]
         return Result(requeue_after=max(min(waits, default=float(min_ready)), 0.0) + 0.001)
+
+
+def _only_status_differs(old: Object, new: Object) -> bool:
+    before, after = old["metadata"], new["metadata"]
+    return (
+        before["uid"] == after["uid"]
+        and before.get("generation") == after.get("generation")
+        and ("deletionTimestamp" in before) == ("deletionTimestamp" in after)
+        and old["spec"] == new["spec"]
+    )
 
 
 def _parent_uid(item: Stored) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What controllers run on: the manager, reconcilers, leader election, the event recorder."""
 
-from sampan.runtime.controller import Controller, enqueue, request_of
+from sampan.runtime.controller import Controller, add_batched, enqueue, request_of
 from sampan.runtime.events import EventBroadcaster, EventRecorder
 from sampan.runtime.interface import DONE, Reconciler, Request, Result
 from sampan.runtime.leaderelection import ElectionOptions, LeaderElector
@@ -17,6 +17,7 @@ __all__ = [
     "Reconciler",
     "Request",
     "Result",
+    "add_batched",
     "enqueue",
     "request_of",
 ]

@@ -107,11 +107,11 @@ async def test_many_pods_fill_slices_of_a_hundred_and_one_change_writes_one_slic
         assert sizes == [50, 100, 100]
         before = len(cluster.api.writes)
         cluster.api.remove(PODS, "default", "web-7")
-        await cluster.settled()
+        await cluster.advance(1)
         writes = [one for one in cluster.api.writes[before:] if one.resource == ENDPOINTSLICES]
         assert len(writes) == 1
         cluster.api.add(PODS, pod(300))
-        await cluster.settled()
+        await cluster.advance(1)
         assert sum(len(one["endpoints"]) for one in cluster.api.all(ENDPOINTSLICES)) == 250
         assert len(cluster.api.all(ENDPOINTSLICES)) == 3
 
