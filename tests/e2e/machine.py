@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -43,8 +44,9 @@ class Machine:
         return result.stdout + ("" if check else result.stderr)
 
     def kubectl(self, *argv: str, check: bool = True, stdin: str | None = None) -> str:
-        """Run sampan's own kubectl."""
-        result = self.run(*SAMPAN, "kubectl", *argv, check=check, stdin=stdin)
+        """Run sampan's own kubectl, or the program that SAMPAN_E2E_KUBECTL names."""
+        program = (real,) if (real := os.environ.get("SAMPAN_E2E_KUBECTL")) else (*SAMPAN, "kubectl")
+        result = self.run(*program, *argv, check=check, stdin=stdin)
         return result.stdout + ("" if check else result.stderr)
 
     def popen(self, *argv: str, **options: object) -> subprocess.Popen[str]:
