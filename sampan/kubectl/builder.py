@@ -94,7 +94,9 @@ def _slash_form(session: Session, mapper: Mapper, arguments: list[str]) -> Itera
                 f"resource/name form (e.g. '{session.command.split()[0]} get resource/<resource_name>' instead of "
                 f"'{session.command.split()[0]} get resource resource/<resource_name>'"
             )
-        if not type_ or not name or "/" in name:
+        if "/" in name:
+            raise KubectlError("arguments in resource/name form may not have more than one slash")
+        if not type_ or not name:
             raise KubectlError("arguments in resource/name form must have a single resource and name")
         resource = mapper.resource(type_)
         yield Target(resource=resource, namespace=_namespace(session, resource), name=name)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from sampan.api import times
 from sampan.api.errors import APIStatusError, NotFound
 from sampan.kubectl.builder import FILE_FLAGS, SELECT_FLAGS, Failures, Target, from_arguments, from_files
 from sampan.kubectl.command import Command
 from sampan.kubectl.errors import KubectlError
+from sampan.kubectl.fetch import fetch, typed_items
 from sampan.kubectl.flags import Flag
 from sampan.kubectl.output import OUTPUT_FLAGS, is_structured, print_all, printer
 from sampan.kubectl.tableprint import TablePrinter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sampan.api.object import Object
+    from sampan.kubectl.flags import Values
     from sampan.kubectl.session import Session
 
-_TABLE = (
+TABLE = (
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
 )
 """What kubectl asks for; servers pick the first that they have."""
@@ -71,7 +76,7 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
         await _print_objects(session, targets, show)
 
 
-def _check(values, targets: list[Target]) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def _check(values: Values, targets: list[Target]) -> None:
     named = [target for target in targets if target.name]
     if named and values.all_namespaces and not values.filename:
         raise KubectlError("a resource cannot be retrieved by name across all namespaces")
@@ -79,45 +84,14 @@ def _check(values, targets: list[Target]) -> None:  # type: ignore[no-untyped-de
         raise KubectlError("name cannot be provided when a selector is specified")
 
 
-def query_of(session: Session, target: Target) -> dict[str, str]:
-    """The list parameters that the flags ask for."""
-    values, query = session.values, {}
-    if values.get("selector"):
-        query["labelSelector"] = values.selector
-    if values.get("field-selector"):
-        query["fieldSelector"] = values.field_selector
-    if not target.name and values.get("chunk-size"):
-        query["limit"] = str(values.chunk_size)
-    return query
-
-
-def path_of(session: Session, target: Target) -> str:
-    """The path of the collection, or of the object or its subresource."""
-    name = quote(target.name, safe=":") if target.name else ""
-    return target.resource.path(target.namespace, name, session.values.get("subresource", "") if name else "")
-
-
-async def fetch(session: Session, target: Target, *, accept: str = "application/json") -> Object:
-    """Get one object, or list all pages into one answer (rows of tables, items of lists)."""
-    path, query = path_of(session, target), query_of(session, target)
-    if target.name:
-        return await session.json("GET", path, accept=accept)
-    whole = await session.json("GET", path, query=query, accept=accept)
-    field = "rows" if whole.get("kind") == "Table" else "items"
-    page = whole
-    while token := (page.get("metadata") or {}).get("continue"):
-        page = await session.json("GET", path, query={**query, "continue": token}, accept=accept)
-        whole[field] = [*(whole.get(field) or []), *(page.get(field) or [])]
-    return whole
-
-
-def table_printer(session: Session, target: Target, *, with_kind: bool) -> TablePrinter:
+def table_printer(session: Session, target: Target, *, with_kind: bool, with_event: bool = False) -> TablePrinter:
     """The printer of one type's table under the flags."""
     values = session.values
     return TablePrinter(
         wide=values.output == "wide", no_headers=values.no_headers,
         with_namespace=values.all_namespaces and target.resource.namespaced, with_kind=with_kind or values.show_kind,
         show_kind=target.resource.qualified_singular, show_labels=values.show_labels, label_columns=values.label_columns,
+        with_event=with_event,
     )  # fmt: skip
 
 
@@ -126,7 +100,7 @@ async def _print_tables(session: Session, targets: list[Target]) -> None:
     groups: dict[tuple[str, str], tuple[Target, list[Object]]] = {}
     for target in targets:
         try:
-            table = await fetch(session, target, accept=_TABLE)
+            table = as_table(await fetch(session, target, accept=TABLE, extra=table_query(session)))
         except APIStatusError as error:
             if not (isinstance(error, NotFound) and session.values.ignore_not_found):
                 failures.add(error)
@@ -139,8 +113,8 @@ async def _print_tables(session: Session, targets: list[Target]) -> None:
         merged = {**tables[0], "rows": [row for table in tables for row in table.get("rows") or []]}
         if not merged["rows"]:
             continue
-        if session.values.sort_by:
-            _sort_rows(session, merged)
+        if session.values.sort_by and not _sort_rows(session, merged):
+            continue
         blocks.append("\n".join(table_printer(session, target, with_kind=several).lines(merged)))
     if blocks:
         sys.stdout.write("\n\n".join(blocks) + "\n")
@@ -156,7 +130,7 @@ def _say_nothing_found(session: Session, targets: list[Target]) -> None:
         print(f"No resources found in {session.namespace} namespace.", file=sys.stderr)  # noqa: T201
 
 
-async def _print_objects(session: Session, targets: list[Target], show) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+async def _print_objects(session: Session, targets: list[Target], show: Callable[[Object], str]) -> None:
     failures = Failures()
     objects: list[Object] = []
     for target in targets:
@@ -169,8 +143,7 @@ async def _print_objects(session: Session, targets: list[Target], show) -> None:
         if target.name:
             objects.append(answer)
         else:
-            kind = answer["kind"].removesuffix("List")
-            objects += [{"apiVersion": answer["apiVersion"], "kind": kind, **one} for one in answer.get("items") or []]
+            objects += typed_items(answer)
     if session.values.sort_by:
         objects = _sorted(session, objects)
     as_list = not all(target.name for target in targets) or len(targets) > 1
@@ -179,9 +152,38 @@ async def _print_objects(session: Session, targets: list[Target], show) -> None:
     failures.finish()
 
 
-def _sort_rows(session: Session, table: Object) -> None:
+def _sort_rows(session: Session, table: Object) -> bool:
+    """Sort a table's rows; False when no row has the field, for which kubectl shows nothing."""
     by_object = {id(row["object"]): row for row in table["rows"]}
-    table["rows"] = [by_object[id(one)] for one in _sorted(session, [row["object"] for row in table["rows"]])]
+    try:
+        objects = _sorted(session, [row["object"] for row in table["rows"]])
+    except KubectlError:
+        return False
+    table["rows"] = [by_object[id(one)] for one in objects]
+    return True
+
+
+def table_query(session: Session) -> dict[str, str]:
+    """Sorting needs the whole objects, everything else only their metadata."""
+    return {"includeObject": "Object"} if session.values.sort_by else {}
+
+
+def as_table(answer: Object) -> Object:
+    """The answer of a server that made no table: names and ages."""
+    if answer.get("kind") == "Table":
+        return answer
+    objects = typed_items(answer) if "items" in answer else [answer]
+    columns = [{"name": "Name", "type": "string", "format": "name"}, {"name": "Age", "type": "string"}]
+    rows = [{"cells": [one["metadata"].get("name", ""), age_of(one)], "object": one} for one in objects]
+    return {"kind": "Table", "metadata": answer.get("metadata"), "columnDefinitions": columns, "rows": rows}
+
+
+def age_of(obj: Object) -> str:
+    """How old an object is."""
+    from sampan.api.tables.text import human_duration  # noqa: PLC0415 - start-up time
+
+    created = obj["metadata"].get("creationTimestamp")
+    return human_duration(time.time() - times.parse(created)) if created else "<unknown>"
 
 
 def _sorted(session: Session, objects: list[Object]) -> list[Object]:

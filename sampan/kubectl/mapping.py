@@ -85,7 +85,8 @@ class Mapper:
             version, _, group = rest.partition(".")
             found = self._match(name.lower(), rest, "") or self._match(name.lower(), group, version)
         if found is None:
-            raise KubectlError(f'the server doesn\'t have a resource type "{text}"')
+            where = f' in group "{rest}"' if rest else ""
+            raise KubectlError(f'the server doesn\'t have a resource type "{name}"{where}')
         return found
 
     def for_kind(self, kind: GroupVersionKind, source: str = "") -> Resource:

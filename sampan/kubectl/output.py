@@ -115,19 +115,20 @@ def _jsonpath(template: str, values: Values, *, as_json: bool) -> Callable[[Obje
 
     if not template:
         raise KubectlError("template format specified but no template given")
-    expression = _relaxed(template)
+    expression = relaxed(template)
     try:
         parsed = jsonpath.parse(expression)
-    except ValueError as error:
+    except jsonpath.JSONPathError as error:
         raise KubectlError(f"error parsing jsonpath {template}, {error}") from error
 
     def show(obj: Object) -> str:
         try:
             if as_json:
-                results = [one for group in parsed.find(obj) for one in group]
+                missing = bool(values.get("allow-missing-template-keys", True))
+                results = [one for group in parsed.find(obj, allow_missing=missing) for one in group]
                 return to_json(results)
-            return parsed.render(obj, allow_missing=values.get("allow-missing-template-keys", True))
-        except ValueError as error:
+            return parsed.render(obj, allow_missing=bool(values.get("allow-missing-template-keys", True)))
+        except jsonpath.JSONPathError as error:
             raise KubectlError(f"error executing jsonpath {json.dumps(template)}: {error}") from error
 
     return show
@@ -136,7 +137,7 @@ def _jsonpath(template: str, values: Values, *, as_json: bool) -> Callable[[Obje
 _RELAXED = re.compile(r"^\{\.?([^{}]+)\}$|^\.?([^{}]+)$")
 
 
-def _relaxed(text: str) -> str:
+def relaxed(text: str) -> str:
     """Kubectl also takes ``x.y``, ``.x.y`` and ``{x.y}`` for ``{.x.y}``."""
     match = _RELAXED.match(text)
     if match is None:
@@ -157,8 +158,8 @@ def _custom_columns(template: str, values: Values) -> Callable[[Object], str]:
         if not colon or not path:
             raise KubectlError(f"unexpected custom-columns spec: {piece}, expected <header>:<json-path-expr>")
         try:
-            columns.append((header, jsonpath.parse(_relaxed(path))))
-        except ValueError as error:
+            columns.append((header, jsonpath.parse(relaxed(path))))
+        except jsonpath.JSONPathError as error:
             raise KubectlError(str(error)) from error
 
     def show(obj: Object) -> str:

@@ -16,16 +16,16 @@ _MINIMUM = 6
 _PADDING = 3
 
 
-def render_rows(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Pad rows into lines. A column's width counts consecutive rows that have a cell behind it, as tabwriter does;
-    kubectl's tables have equal rows, so the widths hold for all.
-    """
+def render_rows(rows: Sequence[Sequence[str]], widths: list[int] | None = None) -> list[str]:
+    """Pad rows of equal length into lines. widths: columns' widths so far; they grow and are kept, as kubectl's watches do."""
     if not rows:
         return []
     columns = max(len(row) for row in rows)
-    widths = [
-        max(_MINIMUM, *(len(row[index]) + _PADDING for row in rows if len(row) > index)) for index in range(columns)
-    ]
+    widths = [] if widths is None else widths
+    widths += [_MINIMUM] * (columns - len(widths))
+    for row in rows:
+        for index, cell in enumerate(row[:-1]):
+            widths[index] = max(widths[index], len(cell) + _PADDING)
     return ["".join(_padded(row, widths)) for row in rows]
 
 
@@ -48,6 +48,7 @@ class TablePrinter:
         show_kind: str = "",
         show_labels: bool = False,
         label_columns: Sequence[str] = (),
+        with_event: bool = False,
     ) -> None:
         self._wide = wide
         self._no_headers = no_headers
@@ -56,21 +57,25 @@ class TablePrinter:
         self._show_labels = show_labels
         self._label_columns = label_columns
         self._header_done = False
+        self._with_event = with_event
+        self._widths: list[int] = []
+        self._columns: list[Object] = []
 
-    def lines(self, table: Object) -> list[str]:
-        """Render a table."""
-        columns = table["columnDefinitions"]
+    def lines(self, table: Object, event: str = "") -> list[str]:
+        """Render a table. event: what happened to its rows, shown when asked for. A watch's tables have columns once."""
+        self._columns = columns = table.get("columnDefinitions") or self._columns
         shown = [index for index, column in enumerate(columns) if self._wide or not column.get("priority")]
         rows: list[list[str]] = []
         if not self._no_headers and not self._header_done:
             rows.append(self._header([columns[index] for index in shown]))
             self._header_done = True
         for row in table.get("rows") or []:
-            rows.append(self._row(row, columns, shown))
-        return render_rows(rows)
+            rows.append([event] * self._with_event + self._row(row, columns, shown))
+        return render_rows(rows, self._widths)
 
     def _header(self, columns: list[Object]) -> list[str]:
-        names = ["NAMESPACE"] if self._with_namespace else []
+        names = ["EVENT"] if self._with_event else []
+        names += ["NAMESPACE"] if self._with_namespace else []
         names += [column["name"].upper() for column in columns]
         names += [label.rpartition("/")[2].upper() for label in self._label_columns]
         if self._show_labels:

@@ -82,7 +82,9 @@ def test_durations_are_goes(text, seconds):
     assert parse_duration(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize(("text", "message"), [("5", "missing unit in duration"), ("x", "invalid duration"), ("", "inv")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("5", "missing unit in duration"), ("x", "invalid duration"), ("", "inv")]
+)
 def test_wrong_durations_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         parse_duration(text)
