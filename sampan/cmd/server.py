@@ -90,7 +90,11 @@ def _port_range(ctx: click.Context, parameter: click.Parameter, value: str) -> t
     help='CSV file of static tokens: token,user,uid,"group1,group2".',
 )  # fmt: skip
 @option("--write-kubeconfig", type=click.Path(path_type=Path), help="Write an administrator's kubeconfig to this file.")
-@option("--datastore", default="sqlite", help="sqlite (in the data directory), sqlite:///FILE, or memory.")
+@option(
+    "--datastore",
+    default="sqlite",
+    help="sqlite (in the data directory), sqlite:///FILE, etcd://HOST:PORT[,...], or memory.",
+)
 @option("--service-cluster-ip-range", "service_cidr", default="10.96.0.0/16", help="Addresses of services.")
 @option(
     "--service-node-port-range", "node_ports", default="30000-32767", callback=_port_range,
@@ -227,7 +231,18 @@ def open_backend(url: str, data_dir: Path, clock: Clock) -> Backend:
         from sampan.apiserver.storage.sqlite import SQLiteBackend  # noqa: PLC0415
 
         return SQLiteBackend(Path(rest) if rest else data_dir / "state.db", clock)
-    raise ServerError(f"--datastore {url}: unknown kind of store; sqlite, sqlite:///FILE and memory are known")
+    if scheme == "etcd":
+        from sampan.apiserver.storage.etcd import EtcdBackend  # noqa: PLC0415
+        from sampan.apiserver.storage.etcdclient import EtcdOptions  # noqa: PLC0415
+
+        try:
+            options = EtcdOptions.parse(url, lambda name: Path(name).read_bytes())
+        except ValueError as error:
+            raise ServerError(f"--datastore: {error}") from error
+        return EtcdBackend(options, clock)
+    raise ServerError(
+        f"--datastore {url}: unknown kind of store; give sqlite, sqlite:///FILE, etcd://HOST:PORT or memory"
+    )
 
 
 def _client(api: APIServer, user: str) -> Client:
