@@ -90,6 +90,7 @@ class HTTPService:
         started = perf_counter()
         head = request.head
         plan: Plan | None = head.plan
+        call: Call | None = None
         try:
             if plan is None:
                 plan = head.plan = self._plan(head)
@@ -112,7 +113,7 @@ class HTTPService:
                     return found
                 answer = self._finish(head, found)
         except Exception as error:  # noqa: BLE001 - a worker's edge: one request must not end the server
-            return self._failed(head, plan, error, started)
+            return self._failed(head, plan, error, started, call)
         plan.metric.observe(200, perf_counter() - started)
         return answer
 
@@ -128,7 +129,7 @@ class HTTPService:
                 return await self._compress(head, encoded)
             return self._finish(head, encoded, compress=False)
         except Exception as error:  # noqa: BLE001 - a worker's edge
-            return self._failed(head, call.plan, error, started)
+            return self._failed(head, call.plan, error, started, call)
 
     def _plan(self, head: Head) -> Plan:
         headers = head.headers
@@ -173,7 +174,9 @@ class HTTPService:
             and not call.warnings
             and not call.registry.converts
         ):
-            return response.json_ok(entry.wire)
+            wire = entry.wire
+            if len(wire) < _COMPRESS_FROM or "gzip" not in call.headers.get("accept-encoding", ""):
+                return response.json_ok(wire)
         found = self._encode(call, result)
         assert isinstance(found, Response)
         return self._finish(call.http.head, found)
@@ -215,7 +218,7 @@ class HTTPService:
         answer.headers = [*answer.headers, (b"Content-Encoding", b"gzip"), (b"Vary", b"Accept-Encoding")]
         return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)
 
-    def _failed(self, head: Head, plan: Plan | None, error: Exception, started: float) -> bytes:
+    def _failed(self, head: Head, plan: Plan | None, error: Exception, started: float, call: Call | None) -> bytes:
         if isinstance(error, APIStatusError):
             status = error
         elif isinstance(error, RecursionError):
@@ -227,6 +230,8 @@ class HTTPService:
             plan.metric.observe(status.code, perf_counter() - started)
         accepted = negotiate.negotiate_or_json(head.headers.get("accept", ""))
         answer = encode.status_error(status, accepted, pretty=plan is not None and plan.pretty)
+        if call is not None and call.warnings:
+            answer.headers = [*answer.headers, *encode.warning_headers(call.warnings)]
         return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)
 
 

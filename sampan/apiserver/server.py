@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from sampan.apiserver.authz.interface import Attributes
     from sampan.apiserver.http.upgrade import Connector
     from sampan.apiserver.storage.interface import Backend
-    from sampan.apiserver.storage.resourcestore import Batch
+    from sampan.apiserver.storage.resourcestore import Batch, ResourceStore
     from sampan.base.clock import Clock
     from sampan.base.tasks import Started
 
@@ -96,8 +96,15 @@ class ServerOptions:
 class _Invalidation:
     """Watches what RBAC is made of."""
 
-    def __init__(self, rbac: RBACAuthorizer) -> None:
+    def __init__(self, rbac: RBACAuthorizer, store: ResourceStore, hub: Hub) -> None:
         self._rbac = rbac
+        self._store = store
+        self._hub = hub
+
+    def begin(self) -> None:
+        """Follow the resource from now on."""
+        self._store.watch(Selection(), self, after=self._store.revision)
+        self._rbac.invalidate()
 
     def events(self, batch: Batch) -> None:
         del batch
@@ -107,7 +114,8 @@ class _Invalidation:
         del revision
 
     def expired(self) -> None:
-        self._rbac.invalidate()
+        if not self._hub.closing:
+            self.begin()
 
 
 class APIServer:
@@ -271,10 +279,8 @@ class APIServer:
         await bootstrap.bootstrap(self.resources, own, self.credentials.ca.certificate)
         self.resources.open()
         for resource in ("roles", "rolebindings", "clusterroles", "clusterrolebindings"):
-            store = self.resources.store_of(RBAC_GROUP, resource)
-            store.watch(Selection(), _Invalidation(self.rbac), after=store.revision)
-        self.rbac.invalidate()
-        ServiceAddresses(self.resources, self._hub.spawn).begin()
+            _Invalidation(self.rbac, self.resources.store_of(RBAC_GROUP, resource), self._hub).begin()
+        ServiceAddresses(self.resources, self._hub).begin()
 
     def _service_address(self) -> str:
         network = ipaddress.ip_network(self.options.service_cidrs[0])

@@ -15,10 +15,10 @@ from sampan.apiserver.storage.interface import KeyNotFoundError, RevisionConflic
 from sampan.apiserver.storage.resourcestore import Selection
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from sampan.api.object import Object
+    from sampan.apiserver.http.hub import Hub
     from sampan.apiserver.registry.base import RegistryBase
     from sampan.apiserver.registry.resources import Resources
     from sampan.apiserver.storage.resourcestore import Batch
@@ -32,9 +32,9 @@ Owner = tuple[str, str]
 class ServiceAddresses:
     """Keeps IPAddress objects in step with services; a sink of the services' watch."""
 
-    def __init__(self, resources: Resources, spawn: Callable[..., asyncio.Task[None]]) -> None:
+    def __init__(self, resources: Resources, hub: Hub) -> None:
         self._resources = resources
-        self._spawn = spawn
+        self._hub = hub
         self._held: dict[Owner, tuple[str, ...]] = {}
         self._stale: set[Owner] = set()
         self._working = False
@@ -62,17 +62,19 @@ class ServiceAddresses:
         self._stale.update((entry.namespace, entry.name) for _, entry, _ in batch)
         self._wake()
 
-    def progress(self, revision: int) -> None: ...
+    def progress(self, revision: int) -> None:
+        """Nothing is remembered of how far the watch is: it begins anew when it breaks."""
 
     def expired(self) -> None:
-        self.begin()
+        if not self._hub.closing:
+            self.begin()
 
     # -- work
 
     def _wake(self) -> None:
         if self._stale and not self._working:
             self._working = True
-            self._spawn(self._work(), "service addresses")
+            self._hub.spawn(self._work(), "service addresses")
 
     async def _work(self) -> None:
         registry = self._resources.preferred("networking.k8s.io", "ipaddresses")

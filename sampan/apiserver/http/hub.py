@@ -28,6 +28,7 @@ class Hub:
         self.connections: set[Connection] = set()
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
+        self.closing = False
         self._group = group
 
     def connection(self) -> Connection:
@@ -48,6 +49,7 @@ class Hub:
 
     async def drain(self, seconds: float) -> None:
         """Close idle connections at once, and the others when they are done or after so many seconds."""
+        self.closing = True
         deadline = self.now() + seconds
         while self.connections:
             for connection in list(self.connections):

@@ -51,6 +51,12 @@ _ORPHANS_BY_DEFAULT = frozenset({GroupResource("", "replicationcontrollers"), Gr
 _UNCOLLECTED = frozenset({GroupResource("", "events"), GroupResource("events.k8s.io", "events")})
 """Kinds that the garbage collector ignores: no finalizers are added for it."""
 
+_JOBS = GroupResource("batch", "jobs")
+_JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)
+
 _ATTEMPTS = 100
 
 
@@ -96,6 +102,8 @@ async def delete(registry: Registry, write: Write, options: DeleteOptions, *, en
 
     entry: the object's state as the caller has seen it. Raises NotFound, Conflict and what admission raises.
     """
+    if registry.group_resource == _JOBS and not options.propagation and options.orphan is None:
+        write.warnings.append(_JOB_WARNING)
     for _ in range(_ATTEMPTS):
         current = entry or registry.find(write.namespace, write.name)
         entry = None
@@ -258,7 +266,7 @@ async def _remove(registry: Registry, write: Write, current: Entry, last: Object
     if write.dry_run:
         return _finished(registry, write, current, deleted=False)
     removed = await registry.store.delete(current, None if last is None else registry.storage_form(last))
-    return _finished(registry, write, removed, deleted=True, seen=current)
+    return _finished(registry, write, removed, deleted=True)
 
 
 async def delete_finalized(registry: Registry, write: Write, current: Entry, last: Object) -> Outcome:
@@ -270,12 +278,16 @@ async def delete_finalized(registry: Registry, write: Write, current: Entry, las
     return Outcome(object=registry.arranged(last))  # at the revision before the deletion, as kube-apiserver answers
 
 
-def _finished(registry: Registry, write: Write, entry: Entry, *, deleted: bool, seen: Entry | None = None) -> Outcome:
+def _finished(registry: Registry, write: Write, entry: Entry, *, deleted: bool) -> Outcome:
+    """The answer to a deletion that needed no mark.
+
+    entry: the last state, at the deletion's own revision if it happened.
+    """
     obj = registry.view(entry)
     if deleted:
         registry.strategy.after_delete(registry.context(write), obj)
-    if registry.group_resource in _RETURNS_OBJECT or not (deleted or write.dry_run or seen):
-        return Outcome(entry=seen or entry) if registry.group_resource in _RETURNS_OBJECT else Outcome(entry=entry)
+    if registry.group_resource in _RETURNS_OBJECT or not (deleted or write.dry_run):
+        return Outcome(entry=entry)
     return Outcome(object=success_status(registry, obj), as_is=True)
 
 

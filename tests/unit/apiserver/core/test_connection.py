@@ -62,7 +62,7 @@ async def parts():
 
 
 async def test_repeated_heads_are_parsed_once(parts):
-    service, hub, connection, transport = parts
+    service, _, connection, transport = parts
     data = b"GET /a?x=1 HTTP/1.1\r\nHost: h\r\nAccept: a/b\r\n\r\n"
     connection.data_received(data)
     connection.data_received(data)

@@ -32,7 +32,7 @@ def test_contradicting_list_options_are_invalid(query, message):
 
 
 def test_numbers_are_checked_as_go_does():
-    with pytest.raises(BadRequest, match='strconv.ParseInt: parsing "abc": invalid syntax'):
+    with pytest.raises(BadRequest, match=r'strconv\.ParseInt: parsing "abc": invalid syntax'):
         options.list_options(parse_query("timeoutSeconds=abc"), watch=False)
 
 
