@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sampan.api import times
 
@@ -21,6 +21,34 @@ if TYPE_CHECKING:
     from sampan.controllers.context import ControllerOptions
 
 _WATCHED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+
+
+class NodeView(NamedTuple):
+    """What monitoring needs of a node, taken once per version: thousands of nodes are looked at every 5 seconds.
+
+    ready: the Ready condition's status, "" when it has none. reported: the same if the node itself said so.
+    """
+
+    uid: str
+    ready: str
+    reported: str
+    beat: str
+
+
+def node_view(item: Stored) -> NodeView:
+    """Take a node's view."""
+    node = item.object
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    ready: Object = next((one for one in conditions if one["type"] == "Ready"), {})
+    status = ready.get("status", "")
+    ours = ready.get("reason") in ("NodeStatusUnknown", "NodeStatusNeverUpdated")
+    return NodeView(node["metadata"]["uid"], status, "" if ours else status, ready.get("lastHeartbeatTime", ""))
+
+
+def lease_view(item: Stored) -> str:
+    """When a Lease was renewed."""
+    renewed: str = (item.object.get("spec") or {}).get("renewTime") or ""
+    return renewed
 
 
 class Health(Enum):
@@ -45,15 +73,9 @@ class NodeHealth:
     state: Health | None = None
     pods_marked: bool = True
 
-    def observe(self, node: Object, renewed: str, now: float) -> None:
+    def observe(self, node: NodeView, renewed: str, now: float) -> None:
         """A sign of life is a renewed Lease, or a Ready condition that the node changed or repeated."""
-        conditions = (node.get("status") or {}).get("conditions") or ()
-        ready: Object = next((one for one in conditions if one["type"] == "Ready"), {})
-        beat = ready.get("lastHeartbeatTime", "")
-        status = (
-            "" if ready.get("reason") in ("NodeStatusUnknown", "NodeStatusNeverUpdated") else ready.get("status", "")
-        )
-        heartbeat = (renewed, beat, status or self.heartbeat[2])
+        heartbeat = (renewed, node.beat, node.reported or self.heartbeat[2])
         if heartbeat != self.heartbeat:
             self.heartbeat = heartbeat
             self.seen = now

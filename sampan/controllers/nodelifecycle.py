@@ -17,7 +17,16 @@ from sampan.api.object import name_of
 from sampan.base.log import logger
 from sampan.client.item import copy_object
 from sampan.client.resources import LEASES, NODES, PODS
-from sampan.controllers.nodehealth import Health, NodeHealth, ZoneLimits, mark_unknown, zone_of
+from sampan.controllers.nodehealth import (
+    Health,
+    NodeHealth,
+    NodeView,
+    ZoneLimits,
+    lease_view,
+    mark_unknown,
+    node_view,
+    zone_of,
+)
 from sampan.controllers.nodetaints import (
     NOT_READY,
     UNREACHABLE,
@@ -61,6 +70,8 @@ class _Lifecycle:
         self._leases = context.informer(LEASES, namespace="kube-node-lease")
         self._pods = context.informer(PODS)
         self._pods.add_index(_NODE_INDEX, index_by_node)
+        self._views = self._nodes.add_view(node_view)
+        self._renewals = self._leases.add_view(lease_view)
         self._health: dict[str, NodeHealth] = {}
         self._limits = ZoneLimits(context.options, context.clock)
         self._unhealthy: dict[str, None] = {}
@@ -118,39 +129,37 @@ class _Lifecycle:
             health = self._health.pop(name)
             self._event(name, health.uid, "RemovingNode", f"Node {name} event: Removing Node {name} from Controller")
         for name, item in present.items():
-            node = item.object
-            if name not in self._health:
-                self._health[name] = NodeHealth(uid=node["metadata"]["uid"], seen=self._clock.monotonic())
+            view = self._views[name]
+            if name not in self._health or self._health[name].uid != view.uid:
+                self._health[name] = NodeHealth(uid=view.uid, seen=self._clock.monotonic())
                 message = f"Node {name} event: Registered Node {name} in Controller"
-                self._event(name, node["metadata"]["uid"], "RegisteredNode", message)
-            await self._check(node, self._health[name])
+                self._event(name, view.uid, "RegisteredNode", message)
+            await self._check(item, view, self._health[name])
         recovered = self._limits.update({name: zone_of(item) for name, item in present.items()}, self._health)
         if recovered:  # everybody seemed dead: nobody may be judged by what was missed meanwhile
             for health in self._health.values():
                 health.seen = self._clock.monotonic()
         self._wake.set()
 
-    async def _check(self, node: Object, health: NodeHealth) -> None:
+    async def _check(self, item: Stored, view: NodeView, health: NodeHealth) -> None:
         """Judge one node by its heartbeat."""
-        name = name_of(node)
-        lease = self._leases.get("kube-node-lease", name)
-        renewed = "" if lease is None else (lease.object.get("spec") or {}).get("renewTime") or ""
-        health.observe(node, renewed, self._clock.monotonic())
-        ready = condition(node, "Ready")
+        name, ready = item.name, view.ready
+        now = self._clock.monotonic()
+        health.observe(view, self._renewals.get(f"kube-node-lease/{name}", ""), now)
         grace = self._options.node_monitor_grace_period if ready else self._options.node_startup_grace_period
-        if self._clock.monotonic() - health.seen > grace:
-            changed = copy_object(node)
+        if now - health.seen > grace:
+            changed = copy_object(item.object)
             if mark_unknown(changed, self._clock.time()):
                 try:
-                    node = await self._client.resource(NODES).update_status(changed)
+                    await self._client.resource(NODES).update_status(changed)
                 except (Conflict, NotFound):
                     return  # it just reported, or is gone: the next round sees
+            ready = "Unknown"
         before = health.state
-        ready = condition(node, "Ready")
-        health.state = Health.of(ready["status"] if ready else "Unknown")
+        health.state = Health.of(ready)
         if before in (None, Health.READY) and health.state is not Health.READY:
             if before is not None:
-                self._event(name, node["metadata"]["uid"], "NodeNotReady", f"Node {name} status is now: NodeNotReady")
+                self._event(name, view.uid, "NodeNotReady", f"Node {name} status is now: NodeNotReady")
             health.pods_marked = False
         if health.state is Health.READY:
             health.pods_marked = True
