@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 logger = log.logger("server")
 
 COMPONENTS = ("apiserver", "controllers", "scheduler")
-STOP_SECONDS = 2.0
+_FIRST_CONTROLLER = "serviceaccount-controller"
 
 
 class ServerError(SampanError):
@@ -167,22 +168,34 @@ class ControlPlane:
                 await asyncio.Event().wait()
 
     async def _run_controllers(self, api: APIServer, started: Started) -> None:
+        """Start the controllers: that of ServiceAccounts first, since nobody can make a pod before it worked.
+
+        The others are many modules; they are imported in a thread, so that requests are answered meanwhile.
+        """
+        client = _client(api, "system:kube-controller-manager")
+        async with asyncio.TaskGroup() as group:
+            await self._start_manager(group, api, client, (_FIRST_CONTROLLER,))
+            await self._install(api, client)
+            await asyncio.to_thread(_import_controllers)
+            await self._start_manager(group, api, client, ("*", f"-{_FIRST_CONTROLLER}"))
+            started()
+
+    async def _start_manager(
+        self, group: asyncio.TaskGroup, api: APIServer, client: Client, names: tuple[str, ...]
+    ) -> None:
         from sampan.controllers.context import ControllerContext, ControllerOptions  # noqa: PLC0415 - start-up time
         from sampan.controllers.registry import build  # noqa: PLC0415
         from sampan.runtime.manager import Manager  # noqa: PLC0415
 
         options = self._options
-        client = _client(api, "system:kube-controller-manager")
         controller_options = ControllerOptions(
-            cluster_cidrs=tuple(options.cluster_cidr.split(",")), service_cidrs=tuple(options.service_cidr.split(",")),
-            load_balancer_cidr=options.load_balancer_cidr, root_ca=api.ca, signer=api.credentials.ca,
+            controllers=names, cluster_cidrs=tuple(options.cluster_cidr.split(",")),
+            service_cidrs=tuple(options.service_cidr.split(",")), load_balancer_cidr=options.load_balancer_cidr,
+            root_ca=api.ca, signer=api.credentials.ca,
         )  # fmt: skip
         context = ControllerContext(client, clock=self._clock, options=controller_options)
         manager = Manager(context.informers, build(context), events=context.events)
-        async with asyncio.TaskGroup() as group:
-            await tasks.start(group, manager.run, name="manager")
-            await self._install(api, client)
-            started()
+        await tasks.start(group, manager.run, name=f"manager of {names[0]}")
 
     async def _install(self, api: APIServer, client: Client) -> None:
         from sampan.cmd.clusterobjects import ClusterFacts, ensure  # noqa: PLC0415 - start-up time
@@ -196,6 +209,7 @@ class ControlPlane:
         await ensure(client, facts)
 
     async def _run_scheduler(self, api: APIServer, started: Started) -> None:
+        await asyncio.to_thread(importlib.import_module, "sampan.scheduler.scheduler")
         from sampan.runtime.events import EventBroadcaster  # noqa: PLC0415 - start-up time
         from sampan.scheduler.options import SchedulerOptions  # noqa: PLC0415
         from sampan.scheduler.scheduler import Scheduler  # noqa: PLC0415
@@ -257,3 +271,9 @@ def _connector(api: APIServer) -> Connector:
 
     pair = api.credentials.kubelet_client()
     return NodeConnector(KubeletCredentials(ca=api.ca, certificate=pair.certificate, key=pair.key))
+
+
+def _import_controllers() -> None:
+    from sampan.controllers.registry import import_all  # noqa: PLC0415 - start-up time
+
+    import_all()
