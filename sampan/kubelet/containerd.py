@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _CAP_SYS_RESOURCE = 24
+_HOST_REGISTRY_CONFIG = ("/etc/containerd/certs.d", "/etc/docker/certs.d")
+"""Where administrators put registries' CAs and settings for containerd and docker; ours come first."""
 
 
 class ContainerdMissingError(SampanError):
@@ -101,7 +103,7 @@ def _config(options: ContainerdOptions, hosts: Path) -> dict[str, Any]:
         "enable_unprivileged_icmp": True,
         "max_container_log_line_size": 16384,
         "cni": {"bin_dir": str(bin_dir), "conf_dir": str(options.cni_conf_dir), "max_conf_num": 1},
-        "registry": {"config_path": str(hosts)},
+        "registry": {"config_path": ":".join([str(hosts), *_HOST_REGISTRY_CONFIG])},
         "containerd": {
             "default_runtime_name": "runc",
             "snapshotter": "overlayfs",

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from sampan.api.object import name_of, namespace_of, uid_of
+from sampan.api.pods import qos_class_of
 from sampan.kubelet import hostsfile, pods, security
 from sampan.kubelet.environment import ContainerConfigError, Surroundings, environment
 from sampan.kubelet.expansion import expand, expand_strict
@@ -132,7 +133,7 @@ class ContainerBuilder:
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
-            resources=container_resources(pod, container, pods.qos_class(pod), self.machine_memory),
+            resources=container_resources(pod, container, qos_class_of(pod), self.machine_memory),
             security=security.container_security(pod, container, image, seccomp_root=seccomp_root, target_id=target_id),
         )
 

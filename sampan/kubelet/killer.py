@@ -15,7 +15,7 @@ from sampan.base.tasks import spawn
 from sampan.kubelet import pods
 from sampan.kubelet.events import container_reference
 from sampan.kubelet.hooks import HookError
-from sampan.kubelet.runtime import RuntimeFault
+from sampan.kubelet.runtime import ContainerState, RuntimeFault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,12 @@ class ContainerKiller:
         hook = ((container or {}).get("lifecycle") or {}).get("preStop")
         if container is not None and hook and grace > 0 and record.running:
             left -= await self._pre_stop(pod, container, record, hook, grace=grace, ip=ip)
-        await self._runtime.stop_container(record.id, seconds=int(max(left, MINIMUM_SECONDS)))
+        try:
+            await self._runtime.stop_container(record.id, seconds=int(max(left, MINIMUM_SECONDS)))
+        except RuntimeFault:
+            # containerd fails to signal a process that ends at this very moment.
+            if (await self._runtime.container_status(record.id)).state is not ContainerState.EXITED:
+                raise
 
     async def _pre_stop(
         self, pod: Object, container: Object, record: ContainerRecord, hook: Object, *, grace: int, ip: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.api.pods import qos_class_of
 from sampan.kubelet import pods
 from sampan.kubelet.resources import container_resources
 
@@ -27,6 +28,6 @@ async def apply_resources(worker: PodWorker) -> None:
         if applied is None or applied == wanted:
             continue
         memory = worker.node.builder.machine_memory
-        settings = container_resources(worker.pod, container, pods.qos_class(worker.pod), memory)
+        settings = container_resources(worker.pod, container, qos_class_of(worker.pod), memory)
         await worker.node.runtime.update_resources(record.id, settings)
         worker.applied[record.id] = wanted

@@ -91,17 +91,17 @@ def grace_seconds(pod: Object) -> int:
     return DEFAULT_GRACE_SECONDS if value is None else int(value)
 
 
-def qos_class(pod: Object) -> str:
-    """Tell the QoS class: the API server sets it when the pod is created, and it never changes."""
-    qos: str = (pod.get("status") or {}).get("qosClass") or "BestEffort"
-    return qos
-
-
 def is_same_but_status(old: Object, new: Object) -> bool:
     """Tell whether two versions of a pod ask the kubelet for the same."""
     keys = ("labels", "annotations", "deletionTimestamp", "deletionGracePeriodSeconds")
     before, after = old["metadata"], new["metadata"]
     return old["spec"] == new["spec"] and all(before.get(key) == after.get(key) for key in keys)
+
+
+def was_started(pod: Object) -> bool:
+    """Tell whether the status knows of a container that was made: the pod has been running here before."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any(status.get("containerID") for status in statuses)
 
 
 def is_deleting(pod: Object) -> bool:

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from sampan.api.errors import APIStatusError
+from sampan.api.pods import qos_class_of
 from sampan.base.tasks import spawn
-from sampan.kubelet import pods
 from sampan.kubelet.records import SandboxRecord
 from sampan.kubelet.resources import pod_resources
 from sampan.kubelet.runtime import RuntimeFault
@@ -24,7 +24,7 @@ async def create_sandbox(worker: PodWorker, attempt: int) -> None:
     """
     node = worker.node
     shares, quota, memory = pod_resources(worker.pod)
-    node.cgroups.create(worker.uid, pods.qos_class(worker.pod), shares=shares, quota=quota, memory=memory)
+    node.cgroups.create(worker.uid, qos_class_of(worker.pod), shares=shares, quota=quota, memory=memory)
     failures: list[Exception] = []
 
     async def volumes() -> None:

@@ -54,7 +54,7 @@ def pod_status(pod: Object, records: PodRecords, view: StatusView) -> Object:
     """Build the whole status stanza that the kubelet owns."""
     init = [_container(pod, c, records, view, init=True) for c in init_containers_of(pod)]
     regular = [_container(pod, c, records, view, init=False) for c in containers_of(pod)]
-    ephemeral = [_container(pod, c, records, view, init=False) for c in ephemeral_containers_of(pod)]
+    ephemeral = [_ephemeral(_container(pod, c, records, view, init=False)) for c in ephemeral_containers_of(pod)]
     generation = pod["metadata"].get("generation")
     phase = "Failed" if view.failure else _phase(pod, init, regular, view)
     if phase in ("Failed", "Succeeded") and records.running():
@@ -110,6 +110,12 @@ def _container(pod: Object, container: Object, records: PodRecords, view: Status
     _readiness(container, record, status, view, init=init)
     _details(container, record, status)
     return status
+
+
+def _ephemeral(status: Object) -> Object:
+    """Ephemeral containers have no readiness."""
+    del status["started"]
+    return {**status, "ready": False}
 
 
 def _state(record: ContainerRecord, view: StatusView) -> Object:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sampan.api import times
 from sampan.api.errors import APIStatusError
 from sampan.api.object import uid_of
+from sampan.api.pods import qos_class_of
 from sampan.base.clock import deadline
 from sampan.base.log import logger
 from sampan.base.tasks import spawn
@@ -82,10 +83,10 @@ class PodWorker:
         self.applied: dict[str, Object] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self.hurry = asyncio.Event()
-        """Set when the grace period of a pod that is ending became shorter."""
+        self.hurry = asyncio.Event()  # the grace period became shorter while the pod ends
         self._retry: float | None = None
         self._faults = 0
+        self.in_pass = False  # the runtime may have what the records do not have yet
         self._prober: Prober | None = None
         status = pod.get("status") or {}
         self.start_time: str = status.get("startTime") or times.format_time(node.clock.time())
@@ -102,7 +103,7 @@ class PodWorker:
         if pods.is_deleting(pod):
             self._stopping.set()
         if same:
-            # Mostly the echo of our own write; readiness gates are the exception that the status depends on.
+            # Mostly the echo of our own write; of others' conditions only readiness gates matter.
             if pod["spec"].get("readinessGates"):
                 self.publish()
             return
@@ -151,7 +152,7 @@ class PodWorker:
             record.message = termination_message(record, path) or record.message
 
     def wake(self) -> None:
-        """Have the worker look again: a volume's source changed, or time passed."""
+        """Have the worker look again."""
         self._wake.set()
 
     # The worker's life
@@ -189,6 +190,7 @@ class PodWorker:
     async def _pass(self) -> None:
         """Do one pass; faults are told, and tried again."""
         self._retry = self._until_deadline()
+        self.in_pass = True
         try:
             if not self.finished:
                 await self._sync()
@@ -201,6 +203,8 @@ class PodWorker:
             self._faults += 1
         else:
             self._faults = 0
+        finally:
+            self.in_pass = False
         self.publish()
 
     def _retry_in(self, seconds: float) -> None:
@@ -214,7 +218,10 @@ class PodWorker:
     async def _sync(self) -> None:
         prober = self._prober
         assert prober is not None
-        if self._deadline_passed():
+        if self.failure is not None:
+            self._finish()  # refused by admission: nothing of it was ever started
+            return
+        if self._until_deadline() == 0.0:
             await self._fail("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
             return
         verdicts = actions.ProbeVerdicts(
@@ -334,7 +341,7 @@ class PodWorker:
         return list(sandbox.ips) if sandbox else []
 
     def sandbox_spec(self, attempt: int) -> SandboxSpec:
-        parent = self.node.cgroups.parent(self.uid, pods.qos_class(self.pod))
+        parent = self.node.cgroups.parent(self.uid, qos_class_of(self.pod))
         return sandbox_spec(self.pod, attempt, self.node.options, parent)
 
     def _surroundings(self) -> Surroundings:
@@ -353,7 +360,7 @@ class PodWorker:
         view = StatusView(
             host_ips=self.node.options.node_ips,
             pod_ips=self.ips,
-            qos=pods.qos_class(self.pod),
+            qos=qos_class_of(self.pod),
             start_time=self.start_time,
             now=self.node.clock.time(),
             unready=prober.unready if prober else (),
@@ -378,10 +385,6 @@ class PodWorker:
             return None
         end: float = times.parse(self.start_time) + float(seconds)
         return max(0.0, end - self.node.clock.time())
-
-    def _deadline_passed(self) -> bool:
-        left = self._until_deadline()
-        return left is not None and left <= 0
 
     async def _fail(self, reason: str, message: str) -> None:
         self.failure = (reason, message)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from sampan.api.object import uid_of
 from sampan.base.log import logger
 from sampan.base.tasks import spawn
-from sampan.kubelet import pods
+from sampan.kubelet import admission, pods
+from sampan.kubelet.events import pod_reference
 from sampan.kubelet.logs.removal import remove_logs
 from sampan.kubelet.podworker import PodWorker
 from sampan.kubelet.records import PodRecords, container_record, sandbox_record
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from sampan.api.object import Object
     from sampan.kubelet.interface import NodeServices
-    from sampan.kubelet.runtime import Container, RuntimeEvent
+    from sampan.kubelet.runtime import Container, RuntimeEvent, Sandbox
 
 _log = logger("kubelet.workers")
 
@@ -79,7 +80,18 @@ class PodWorkers:
             for record in adopted:
                 self._by_container[record.id] = worker
                 worker.read_message(record)
+        elif not pods.is_deleting(pod) and not pods.is_terminal(pod) and not pods.was_started(pod):
+            self._admit(worker)
         spawn(self._group, self._run(worker), name=f"pod {pods.format_pod(pod)}")
+
+    def _admit(self, worker: PodWorker) -> None:
+        """Refuse a new pod that the node has no room for: one that came past the scheduler."""
+        others = [w.pod for w in self._workers.values() if w is not worker and not w.finished]
+        refusal = admission.refuse(worker.pod, others, self._node.allocatable)
+        if refusal is not None:
+            reason, message = refusal
+            self._node.recorder.event(pod_reference(worker.pod), "Warning", reason, message)
+            worker.failure = (reason, f"Pod was rejected: {message}")
 
     def ensure(self, pod: Object) -> None:
         """Start a worker for a pod that has none: one that failed is tried again."""
@@ -145,13 +157,7 @@ class PodWorkers:
             uid = sandbox.labels.get(pods.POD_UID, sandbox.uid)
             worker = self._workers.get(uid)
             if worker is not None:
-                known = next((s for s in worker.records.sandboxes if s.id == sandbox.id), None)
-                if known is not None:
-                    if known.ready and not sandbox.ready:
-                        known.ready = False
-                        worker.wake()
-                    continue
-                # A sandbox that is just being made, or of which the answer was lost: the latter is found as an orphan.
+                await self._correct(worker, sandbox)
                 continue
             ips = await self._ips(sandbox.id) if sandbox.ready else ()
             found.setdefault(uid, PodRecords()).sandboxes.append(sandbox_record(sandbox, ips))
@@ -160,6 +166,21 @@ class PodWorkers:
         for records in found.values():
             records.sort()
         self._adoptable = found
+
+    async def _correct(self, worker: PodWorker, sandbox: Sandbox) -> None:
+        """Bring a living worker's record of a sandbox up to date."""
+        known = next((s for s in worker.records.sandboxes if s.id == sandbox.id), None)
+        if known is not None:
+            if known.ready and not sandbox.ready:
+                known.ready = False
+                worker.wake()
+        elif not worker.in_pass:
+            # Made by a call whose answer was lost. Its name is taken, so the pod has to know of it.
+            ips = await self._ips(sandbox.id) if sandbox.ready else ()
+            worker.records.sandboxes.append(sandbox_record(sandbox, ips))
+            worker.records.sort()
+            self._created(sandbox.id, worker)
+            worker.wake()
 
     async def _ips(self, sandbox_id: str) -> list[str]:
         try:
@@ -176,7 +197,13 @@ class PodWorkers:
                 found.setdefault(uid, PodRecords()).add(container_record(status, container.sandbox_id))
                 return
             record = worker.records.by_id(container.id)
-            if record is not None and record.running and container.state is ContainerState.EXITED:
+            if record is None and not worker.in_pass:
+                status = await self._node.runtime.container_status(container.id)
+                worker.records.add(container_record(status, container.sandbox_id))
+                worker.records.sort()
+                self._created(container.id, worker)
+                worker.wake()
+            elif record is not None and record.running and container.state is ContainerState.EXITED:
                 status = await self._node.runtime.container_status(container.id)
                 worker.container_exited(record, status.exit_code, status.finished_at)
                 worker.publish()

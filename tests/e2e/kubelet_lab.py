@@ -25,7 +25,6 @@ from sampan.api.errors import NotFound
 from sampan.apiserver.proxy import NodeConnector
 from sampan.apiserver.proxy.kubelets import KubeletCredentials
 from sampan.apiserver.server import APIServer, ServerOptions
-from sampan.base import tasks
 from sampan.base.clock import RealClock
 from sampan.client.client import Client
 from sampan.client.config import ClientConfig
@@ -277,10 +276,8 @@ async def lab(daemon: Containerd, root: Path) -> AsyncIterator[Lab]:
     pair = api.credentials.kubelet_client()
     connector = NodeConnector(KubeletCredentials(ca=api.ca, certificate=pair.certificate, key=pair.key))
     api.connector = connector
-    async with asyncio.TaskGroup() as group:
-        url = await tasks.start(group, api.run, name="api")
-        server = asyncio.current_task()
-        assert server is not None
+    async with api, asyncio.TaskGroup() as group:
+        url = api.url
         admin, node = (
             api.credentials.administrator(),
             api.credentials.ca.issue("system:node:n1", organizations=["system:nodes"]),
@@ -313,8 +310,6 @@ async def lab(daemon: Containerd, root: Path) -> AsyncIterator[Lab]:
             await connector.close()
             for transport in transports:
                 await transport.close()
-            for task in group._tasks:
-                task.cancel()
 
 
 async def _create_basics(client: Client) -> None:

@@ -327,6 +327,7 @@ class FakeNode:
             ),
             killer=ContainerKiller(self.runtime, hooks, self.recorder, self.clock),
             checker=Checker(self.runtime, self.clock), services=self.objects, gate=OpenGate(),
+            allocatable={"cpu": "2", "memory": "4Gi", "pods": "110"},
         )  # fmt: skip
         self.workers = PodWorkers(self.services, group)
         self.events = group.create_task(self._follow())

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -342,3 +342,60 @@ async def test_shorter_grace_period_is_honoured_while_the_pod_ends(node: FakeNod
     await node.advance(4)
     assert stopped == [30, 3]
     assert node.runtime.containers[node.runtime.newest("c")].state is ContainerState.EXITED
+
+
+async def test_sandbox_whose_creation_was_not_answered_is_found_and_used(node: FakeNode) -> None:
+    run = node.runtime.run_sandbox
+    answers = iter([True])
+
+    async def run_unanswered(spec: Any) -> str:
+        sandbox_id = await run(spec)
+        if next(answers, False):
+            raise RuntimeFault("connection lost", code="Unavailable")
+        return sandbox_id
+
+    node.runtime.run_sandbox = run_unanswered  # type: ignore[method-assign]
+    await node.post(make_pod())
+    assert node.recorder.events[0][:2] == ("Warning", "FailedCreatePodSandBox")
+    await node.workers.relist()
+    await node.settle()
+    assert node.api.condition("p", "Ready") == "True"
+    assert [call for call in node.runtime.calls if call[0] == "run_sandbox"] == [("run_sandbox", "p")]
+
+
+async def test_ephemeral_container_is_started_beside_the_others(node: FakeNode) -> None:
+    await node.post(make_pod())
+    pod = copy.deepcopy(node.api.pods["p"])
+    pod["spec"]["ephemeralContainers"] = [{"name": "debug", "image": "example/app:1", "targetContainerName": "c"}]
+    node.workers.set_pod(pod)
+    await node.settle()
+    status = node.api.pods["p"]["status"]["ephemeralContainerStatuses"][0]
+    assert "running" in status["state"]
+    assert (status["ready"], "started" in status) == (False, False)
+    security = node.runtime.containers[node.runtime.newest("debug")].spec.security
+    assert security.namespaces.target_id == node.runtime.newest("c")
+
+
+async def test_pod_that_does_not_fit_is_refused(node: FakeNode) -> None:
+    first = make_pod("first")
+    first["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1500m"}}
+    await node.post(first)
+    second = make_pod("second")
+    second["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1"}}
+    await node.post(second)
+    status = node.api.pods["second"]["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "OutOfcpu")
+    text = "Node didn't have enough resource: cpu, requested: 1000, used: 1500, capacity: 2000"
+    assert status["message"] == f"Pod was rejected: {text}"
+    assert ("Warning", "OutOfcpu", text) in node.recorder.events
+    assert ("run_sandbox", "second") not in node.runtime.calls
+
+
+async def test_pod_whose_host_port_is_taken_is_refused(node: FakeNode) -> None:
+    for name in ("first", "second"):
+        pod = make_pod(name)
+        pod["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": 8080}]
+        await node.post(pod)
+    assert node.api.condition("first", "Ready") == "True"
+    status = node.api.pods["second"]["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "NodePorts")
