@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from sampan.api import field
@@ -127,8 +128,6 @@ _DOCKER = {"kubernetes.io/dockercfg": ".dockercfg", "kubernetes.io/dockerconfigj
 
 
 def _encoded(text: str) -> str:
-    from base64 import b64encode  # noqa: PLC0415 - only secrets with stringData need it
-
     return b64encode(text.encode()).decode()
 
 

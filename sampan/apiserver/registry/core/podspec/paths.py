@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sampan.api import field
+from sampan.apiserver.registry.validation import names, numbers
 
 if TYPE_CHECKING:
     from sampan.api.field import Path
+    from sampan.api.object import Object
     from sampan.apiserver.registry.validation.names import Errors
 
 
@@ -28,3 +30,11 @@ def local_nonreserved(errors: Errors, path: Path, value: str) -> None:
     local_descending(errors, path, value)
     if value.startswith("..") and not value.startswith("../"):
         errors.append(field.invalid(path, value, "must not start with '..'"))
+
+
+def key_to_path(errors: Errors, path: Path, item: Object) -> None:
+    """A key of a ConfigMap or Secret and the file that it becomes."""
+    names.required(errors, path.child("key"), item.get("key"))
+    names.required(errors, path.child("path"), item.get("path"))
+    local_nonreserved(errors, path.child("path"), item.get("path", ""))
+    numbers.file_mode(errors, path.child("mode"), item.get("mode"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sampan.api import field
 from sampan.apiserver.registry.core.podspec import downward
-from sampan.apiserver.registry.core.podspec.paths import local_nonreserved
+from sampan.apiserver.registry.core.podspec.paths import key_to_path, local_nonreserved
 from sampan.apiserver.registry.validation import names, numbers, selectors
 from sampan.apiserver.registry.validation.signers import signer_name
 
@@ -52,8 +52,6 @@ def _claim_path(errors: Errors, path: Path, paths: set[str], value: str, shown: 
 
 
 def _keys(errors: Errors, path: Path, here: Path, source: Object, paths: set[str]) -> None:
-    from sampan.apiserver.registry.core.podspec.volumes import key_to_path  # noqa: PLC0415 - the two meet both ways
-
     name = source.get("name", "")
     names.required(errors, here.child("name"), name)
     for position, item in enumerate(source.get("items") or ()):

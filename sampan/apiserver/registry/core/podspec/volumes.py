@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.api import field, quantity
 from sampan.apiserver.registry.core.podspec import claimspec, downward, legacyvolumes, projected
-from sampan.apiserver.registry.core.podspec.paths import local_nonreserved, no_backsteps
+from sampan.apiserver.registry.core.podspec.paths import key_to_path, no_backsteps
 from sampan.apiserver.registry.validation import names, numbers
 
 if TYPE_CHECKING:
@@ -107,13 +107,6 @@ def _mode_and_items(errors: Errors, path: Path, source: Object) -> None:
         numbers.file_mode(errors, path.child("defaultMode"), mode)
     for position, item in enumerate(source.get("items") or ()):
         key_to_path(errors, path.child("items").index(position), item)
-
-
-def key_to_path(errors: Errors, path: Path, item: Object) -> None:
-    names.required(errors, path.child("key"), item.get("key"))
-    names.required(errors, path.child("path"), item.get("path"))
-    local_nonreserved(errors, path.child("path"), item.get("path", ""))
-    numbers.file_mode(errors, path.child("mode"), item.get("mode"))
 
 
 def _claim(errors: Errors, path: Path, source: Object, _: PodOptions) -> None:

@@ -8,6 +8,7 @@ from sampan.api.field import Path, go_quote
 from sampan.apiserver.registry.core.podspec.hostos import all_containers
 from sampan.apiserver.registry.core.podspec.podannotations import APP_ARMOR, SECCOMP_CONTAINER, SECCOMP_POD
 from sampan.apiserver.registry.validation.addresses import parse_ip
+from sampan.apiserver.registry.validation.names import value_messages
 from sampan.apiserver.registry.validation.numbers import is_whole
 
 if TYPE_CHECKING:
@@ -104,8 +105,6 @@ def term_warnings(path: Path, term: Object) -> list[str]:
 
 
 def _label_values(path: Path, requirement: Object) -> list[str]:
-    from sampan.apiserver.registry.validation.names import value_messages  # noqa: PLC0415 - only for odd selectors
-
     return [
         f"{path.index(position)}: {go_quote(value)} is invalid, {messages[0]}"
         for position, value in enumerate(requirement.get("values") or ())
@@ -136,6 +135,9 @@ def _selectors(found: list[str], path: Path, spec: Object) -> None:
             found.append(_say(here.child("labelSelector"), "a null labelSelector results in matching no pod"))
 
 
+_PROJECTED = {"configMap": "configMap", "secret": "secrets", "downwardAPI": "downwardAPI"}
+
+
 def _token_paths(found: list[str], path: Path, spec: Object) -> None:
     tokens = {
         source["serviceAccountToken"].get("path", "")
@@ -146,15 +148,15 @@ def _token_paths(found: list[str], path: Path, spec: Object) -> None:
     if not tokens:
         return
     for position, volume in enumerate(spec.get("volumes") or ()):
+        where = path.child("volumes").index(position).child("projected", "sources")
         for source in (volume.get("projected") or {}).get("sources") or ():
-            where = path.child("volumes").index(position).child("projected", "sources")
-            for kind, name in (("configMap", "configMap"), ("secret", "secrets"), ("downwardAPI", "downwardAPI")):
-                for index, item in enumerate((source.get(kind) or {}).get("items") or ()):
-                    if item.get("path") in tokens:
-                        found.append(_clash(where.child(name).index(index), item["path"]))
-            bundle = (source.get("clusterTrustBundle") or {}).get("path", "")
-            if bundle in tokens:
-                found.append(_clash(where.child("ClusterTrustBundle"), bundle))
+            for kind, one in source.items():
+                if kind == "clusterTrustBundle" and one.get("path", "") in tokens:
+                    found.append(_clash(where.child("ClusterTrustBundle"), one.get("path", "")))
+                elif kind in _PROJECTED:
+                    shown = where.child(_PROJECTED[kind])
+                    items = enumerate(one.get("items") or ())
+                    found += [_clash(shown.index(i), item["path"]) for i, item in items if item.get("path") in tokens]
 
 
 def _clash(path: Path, value: str) -> str:
@@ -199,7 +201,7 @@ def _containers(found: list[str], root: Path, spec: Object, values: dict[str, st
             for byte_name in _BYTES:
                 for kind in ("limits", "requests"):
                     value = (resources.get(kind) or {}).get(byte_name)
-                    if value is not None:
+                    if value is not None and not is_whole(value):
                         _fractions(found, where.child("resources", kind), {byte_name: value})
         env = container.get("env") or ()
         if len(env) > 1:
