@@ -38,6 +38,10 @@ class PodAPI(Protocol):
         """Confirm that a pod is gone: delete without grace, only this uid."""
         ...
 
+    async def runtime_handler(self, runtime_class: str) -> str:
+        """Tell the handler that a RuntimeClass names. Raises NotFound."""
+        ...
+
 
 class ServiceSource(Protocol):
     """Knows the cluster's services."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sampan.api import times
+from sampan.api.gvk import GroupVersionResource
 from sampan.api.object import name_of, namespace_of, uid_of
 from sampan.client.resources import PERSISTENTVOLUMECLAIMS, PERSISTENTVOLUMES, PODS, SERVICEACCOUNTS
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from sampan.api.object import Object
     from sampan.base.clock import Clock
     from sampan.client.client import Client
+
+_RUNTIME_CLASSES = GroupVersionResource("node.k8s.io", "v1", "runtimeclasses")
 
 _CONCURRENT = 4
 """Requests at once: more would only cost TLS handshakes, and the server answers each within milliseconds."""
@@ -37,6 +40,12 @@ class KubeAPI:
     async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
         async with self._turns:
             await self._client.resource(PODS, namespace).delete(name, grace_period_seconds=0, uid=uid)
+
+    async def runtime_handler(self, runtime_class: str) -> str:
+        async with self._turns:
+            found = await self._client.resource(_RUNTIME_CLASSES).get(runtime_class)
+        handler: str = found["handler"]
+        return handler
 
     async def claim(self, namespace: str, name: str) -> Object:
         return await self._client.resource(PERSISTENTVOLUMECLAIMS, namespace).get(name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sampan.api.errors import APIStatusError
+from sampan.api.errors import APIStatusError, NotFound
 from sampan.api.pods import qos_class_of
 from sampan.base.tasks import spawn
 from sampan.kubelet.records import SandboxRecord
@@ -36,7 +37,7 @@ async def create_sandbox(worker: PodWorker, attempt: int) -> None:
     async def sandbox() -> None:
         try:
             await _run(worker, attempt)
-        except RuntimeFault as error:
+        except (RuntimeFault, APIStatusError, OSError) as error:
             failures.append(error)
 
     async with asyncio.TaskGroup() as group:
@@ -47,7 +48,17 @@ async def create_sandbox(worker: PodWorker, attempt: int) -> None:
 
 
 async def _run(worker: PodWorker, attempt: int) -> None:
-    sandbox_id = await worker.node.runtime.run_sandbox(worker.sandbox_spec(attempt))
+    spec = worker.pod["spec"]
+    if spec.get("hostUsers") is False:
+        raise RuntimeFault("user namespaces are not supported by the container runtime")
+    wanted = worker.sandbox_spec(attempt)
+    if spec.get("runtimeClassName"):
+        try:
+            handler = await worker.node.api.runtime_handler(spec["runtimeClassName"])
+        except NotFound as error:
+            raise RuntimeFault(f'runtimeclass.node.k8s.io "{spec["runtimeClassName"]}" not found') from error
+        wanted = replace(wanted, runtime_handler=handler)
+    sandbox_id = await worker.node.runtime.run_sandbox(wanted)
     record = SandboxRecord(id=sandbox_id, attempt=attempt, ready=True, created_at=int(worker.node.clock.time() * 1e9))
     worker.created(sandbox_id, worker)
     worker.records.sandboxes.insert(0, record)

@@ -136,7 +136,13 @@ class KubeletServer:
         exchange.respond(200, body, "application/json")
 
     async def _metrics(self, exchange: HTTPExchange) -> None:
-        exchange.respond(200, self._usage.metrics().encode(), "text/plain; version=0.0.4")
+        if exchange.request.parts[1:] not in ([], ["resource"]):
+            raise HTTPFault(404, "404 page not found\n")
+        try:
+            text = await self._usage.resource_metrics() if exchange.request.parts[1:] else self._usage.metrics()
+        except RuntimeFault as error:
+            raise HTTPFault(500, str(error)) from error
+        exchange.respond(200, text.encode(), "text/plain; version=0.0.4")
 
     async def _stats(self, exchange: HTTPExchange) -> None:
         try:

@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from sampan.kubelet.runtime import ContainerRuntime, ContainerStats
 
 
+_CPU, _MEMORY = "Cumulative cpu time consumed in core-seconds", "Current working set in bytes"
+_RESOURCE_METRICS = {
+    f"{scope}_{name}": (kind, text)
+    for scope in ("container", "node", "pod")
+    for name, kind, text in (
+        ("cpu_usage_seconds_total", "counter", _CPU),
+        ("memory_working_set_bytes", "gauge", _MEMORY),
+    )
+}
+
+
 class UsageCollector:
     """Collects usage on request. Rates come from the difference to the reading before."""
 
@@ -103,6 +114,30 @@ class UsageCollector:
             },
             "fs": {"time": now, "availableBytes": free, "capacityBytes": total, "usedBytes": total - free},
         }
+
+    async def resource_metrics(self) -> str:
+        """Write ``/metrics/resource``, which metrics servers read. Raises RuntimeFault."""
+        summary = await self.summary()
+        samples: dict[str, list[str]] = {name: [] for name in _RESOURCE_METRICS}
+
+        def add(scope: str, labels: str, usage: Object) -> None:
+            stamp = int(times.parse(usage["cpu"]["time"]) * 1000)
+            seconds = usage["cpu"]["usageCoreNanoSeconds"] / 1e9
+            samples[f"{scope}_cpu_usage_seconds_total"].append(f"{labels} {seconds} {stamp}")
+            samples[f"{scope}_memory_working_set_bytes"].append(
+                f"{labels} {usage['memory']['workingSetBytes']} {stamp}"
+            )
+
+        add("node", "", summary["node"])
+        for pod in summary["pods"]:
+            where = f'namespace="{pod["podRef"]["namespace"]}",pod="{pod["podRef"]["name"]}"'
+            add("pod", f"{{{where}}}", pod)
+            for container in pod["containers"]:
+                add("container", f'{{container="{container["name"]}",{where}}}', container)
+        lines = []
+        for name, (kind, text) in _RESOURCE_METRICS.items():
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *(name + sample for sample in samples[name])]
+        return "\n".join(lines) + "\n"
 
     def metrics(self) -> str:
         """Write what the agent counts, in Prometheus' text format."""

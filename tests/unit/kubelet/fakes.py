@@ -201,6 +201,15 @@ class FakeRuntime:
     async def image_status(self, image: str) -> rt.Image | None:
         return self.images.get(image)
 
+    async def stats(self) -> list[rt.ContainerStats]:
+        return [
+            rt.ContainerStats(
+                id=i, timestamp=self._now(), cpu=2_000_000_000, working_set=1000, usage=2000, rss=500, page_faults=0,
+                major_page_faults=0, filesystem_used=0, inodes_used=0,
+            )
+            for i in self.containers
+        ]  # fmt: skip
+
     async def list_images(self) -> list[rt.Image]:
         return list(self.images.values())
 
@@ -291,6 +300,11 @@ class FakeAPI:
         self.version += 1
         pod["metadata"]["resourceVersion"] = str(self.version)
         return copy.deepcopy(pod)
+
+    async def runtime_handler(self, runtime_class: str) -> str:
+        if runtime_class != "known":
+            raise NotFound(runtime_class)
+        return "handler"
 
     async def delete_pod(self, namespace: str, name: str, uid: str) -> None:
         self.deleted.append(name)

@@ -399,3 +399,11 @@ async def test_pod_whose_host_port_is_taken_is_refused(node: FakeNode) -> None:
     assert node.api.condition("first", "Ready") == "True"
     status = node.api.pods["second"]["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "NodePorts")
+
+
+async def test_runtime_class_decides_on_the_handler(node: FakeNode) -> None:
+    await node.post(make_pod("good", runtimeClassName="known"))
+    assert next(iter(node.runtime.sandboxes.values())).spec.runtime_handler == "handler"
+    await node.post(make_pod("bad", runtimeClassName="unknown"))
+    assert node.api.pods["bad"]["status"]["phase"] == "Pending"
+    assert any('runtimeclass.node.k8s.io "unknown" not found' in message for _, _, message in node.recorder.events)

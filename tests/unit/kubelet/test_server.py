@@ -172,3 +172,13 @@ async def test_exec_in_what_does_not_run_is_not_found(served: Served, node: Fake
     await node.post(make_pod())
     answer = await served.get("/exec/default/p/x?command=ls", masters=True)
     assert (answer.status, answer.body) == (404, b'container not found ("x")')
+
+
+async def test_usage_is_told_as_summary_and_as_metrics(served: Served, node: FakeNode) -> None:
+    await node.post(make_pod())
+    summary = orjson.loads((await served.get("/stats/summary", masters=True)).body)
+    assert summary["pods"][0]["podRef"]["name"] == "p"
+    assert summary["pods"][0]["memory"]["workingSetBytes"] == 1000
+    metrics = (await served.get("/metrics/resource", masters=True)).body.decode()
+    assert 'container_cpu_usage_seconds_total{container="c",namespace="default",pod="p"} 2.0 ' in metrics
+    assert (await served.get("/metrics/none", masters=True)).status == 404
