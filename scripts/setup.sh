@@ -34,11 +34,18 @@ if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-python=$(command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-    echo "sampan needs Python 3.11 or newer, $python is $("$python" --version)" >&2
+python=""
+for candidate in python3 python3.13 python3.12 python3.11; do
+    # a name on the PATH may be a version manager's stand-in that runs nothing
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
+        python=$candidate
+        break
+    fi
+done
+if [ -z "$python" ]; then
+    echo "sampan needs Python 3.11 or newer; install it: apt-get install python3.11 python3.11-venv" >&2
     exit 1
-}
+fi
 [ -x .venv/bin/python ] || { say "Creating .venv"; "$python" -m venv .venv; }
 extra=""; [ "${1:-}" = dev ] && extra="[dev]"
 stamp=".venv/.installed${extra:+-dev}"
