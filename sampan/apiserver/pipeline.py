@@ -104,14 +104,19 @@ class HTTPService:
             assert plan.handler is not None
             result = plan.handler(call)
             if type(result) is Outcome:
-                answer = self._encode_outcome(call, result)
+                encoded = self._encode_outcome(call, result, started)
+                if not isinstance(encoded, bytes):
+                    return encoded
+                answer = encoded
             elif isawaitable(result):
                 return self._wait(call, result, started)
             else:
                 found = self._encode(call, result)
                 if not isinstance(found, Response):
                     return found
-                answer = self._finish(head, found)
+                if _is_compressible(head, found):
+                    return self._compress(call, found, started)
+                answer = _finish(head, found)
         except Exception as error:  # noqa: BLE001 - a worker's edge: one request must not end the server
             return self._failed(head, plan, error, started, call)
         plan.metric.observe(200, perf_counter() - started)
@@ -123,11 +128,10 @@ class HTTPService:
             found = await result
             encoded = self._encode(call, found)
             assert isinstance(encoded, Response)
-            plan = call.plan
-            plan.metric.observe(encoded.status, perf_counter() - started)
-            if len(encoded.body) >= _COMPRESS_FROM and "gzip" in head.headers.get("accept-encoding", ""):
-                return await self._compress(head, encoded)
-            return self._finish(head, encoded, compress=False)
+            if _is_compressible(head, encoded):
+                return await self._compress(call, encoded, started)
+            call.plan.metric.observe(encoded.status, perf_counter() - started)
+            return _finish(head, encoded)
         except Exception as error:  # noqa: BLE001 - a worker's edge
             return self._failed(head, call.plan, error, started, call)
 
@@ -163,7 +167,7 @@ class HTTPService:
 
     # -- encoding
 
-    def _encode_outcome(self, call: Call, result: Outcome) -> bytes:
+    def _encode_outcome(self, call: Call, result: Outcome, started: float) -> bytes | Awaitable[bytes]:
         plan = call.plan
         entry = result.entry
         if (
@@ -179,7 +183,9 @@ class HTTPService:
                 return response.json_ok(wire)
         found = self._encode(call, result)
         assert isinstance(found, Response)
-        return self._finish(call.http.head, found)
+        if _is_compressible(call.http.head, found):
+            return self._compress(call, found, started)
+        return _finish(call.http.head, found)
 
     def _encode(self, call: Call, result: Any) -> Response | Stream:
         plan = call.plan
@@ -201,22 +207,15 @@ class HTTPService:
             found.headers = [*found.headers, *encode.warning_headers(call.warnings)]
         return found
 
-    def _finish(self, head: Head, answer: Response, *, compress: bool = True) -> bytes:
-        if compress and len(answer.body) >= _COMPRESS_FROM and "gzip" in head.headers.get("accept-encoding", ""):
-            import gzip  # noqa: PLC0415
-
-            answer.body = gzip.compress(answer.body, compresslevel=1)
-            answer.headers = [*answer.headers, (b"Content-Encoding", b"gzip"), (b"Vary", b"Accept-Encoding")]
-        return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)
-
-    async def _compress(self, head: Head, answer: Response) -> bytes:
-        """Compress in a thread: zlib releases the interpreter."""
-        import asyncio  # noqa: PLC0415
+    async def _compress(self, call: Call, answer: Response, started: float) -> bytes:
+        """Compress in a thread: zlib releases the interpreter, and long lists take a while."""
+        import asyncio  # noqa: PLC0415 - start-up time
         import gzip  # noqa: PLC0415
 
         answer.body = await asyncio.to_thread(gzip.compress, answer.body, 1)
         answer.headers = [*answer.headers, (b"Content-Encoding", b"gzip"), (b"Vary", b"Accept-Encoding")]
-        return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)
+        call.plan.metric.observe(answer.status, perf_counter() - started)
+        return _finish(call.http.head, answer)
 
     def _failed(self, head: Head, plan: Plan | None, error: Exception, started: float, call: Call | None) -> bytes:
         if isinstance(error, APIStatusError):
@@ -241,3 +240,14 @@ def _check(plan: Plan, request: HTTPRequest) -> None:
         raise plan.error
     if request.too_large:
         raise RequestEntityTooLarge(f"Request entity too large: {http_connection.TOO_LARGE}")
+
+
+def _is_compressible(head: Head, answer: Response) -> bool:
+    """Whether an answer is long enough, not compressed yet, and its client takes gzip."""
+    if len(answer.body) < _COMPRESS_FROM or "gzip" not in head.headers.get("accept-encoding", ""):
+        return False
+    return all(name != b"Content-Encoding" for name, _ in answer.headers)
+
+
+def _finish(head: Head, answer: Response) -> bytes:
+    return answer.encode(head_only=head.method == "HEAD", close=not head.keep_alive)

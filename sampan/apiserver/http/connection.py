@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.closed = True
-        self._hub.connections.discard(self)
+        self._hub.forget(self)
         self._queue.clear()
         self._large = None
         if self._raw is not None:
@@ -357,6 +357,15 @@ class Connection(asyncio.Protocol):
         return self._hub.spawn(coro, name)
 
     # -- for the hub
+
+    def stop(self) -> None:
+        """The server stops: a stream that can end by itself does, an idle connection closes."""
+        end = getattr(self._stream, "end", None)
+        self._keep_alive = False
+        if end is not None:
+            end()
+        elif not self._busy:
+            self.transport.close()
 
     def overdue(self, now: float) -> bool:
         """Whether the client keeps the connection without using it (slow-loris, forgotten keep-alive)."""

@@ -29,6 +29,7 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
         self.closing = False
+        self._drained: asyncio.Future[None] | None = None
         self._group = group
 
     def connection(self) -> Connection:
@@ -48,13 +49,19 @@ class Hub:
                 connection.transport.close()
 
     async def drain(self, seconds: float) -> None:
-        """Close idle connections at once, and the others when they are done or after so many seconds."""
+        """End streams and close idle connections; the others when they are done or after so many seconds."""
         self.closing = True
-        deadline = self.now() + seconds
-        while self.connections:
-            for connection in list(self.connections):
-                if not connection.busy or self.now() >= deadline:
-                    connection.transport.abort() if connection.busy else connection.transport.close()
-            if self.now() >= deadline:
-                return
-            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.stop()
+        if not self.connections:
+            return
+        self._drained = self.loop.create_future()
+        await asyncio.wait({self._drained}, timeout=seconds)
+        for connection in list(self.connections):
+            connection.transport.abort()
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self._drained is not None and not self.connections and not self._drained.done():
+            self._drained.set_result(None)

@@ -145,3 +145,26 @@ async def test_cluster_ip_is_shown_as_an_object_until_its_service_goes(wire):
     await wire.request("DELETE /api/v1/namespaces/default/services/s HTTP/1.1")
     status, _, _ = await wire.request(f"GET {path} HTTP/1.1")
     assert status == 404
+
+
+async def test_stopping_server_ends_watches_at_once(server, tmp_path):
+    pair = server.credentials.administrator()
+    write_private(tmp_path / "c.crt", pair.certificate)
+    write_private(tmp_path / "c.key", pair.key)
+    context = ssl.create_default_context(cadata=server.ca.decode())
+    context.load_cert_chain(tmp_path / "c.crt", tmp_path / "c.key")
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+    watch = Wire(reader, writer)
+    await watch.request("GET /api/v1/namespaces/none/pods?watch=1 HTTP/1.1")
+    began = asyncio.get_running_loop().time()
+    await server._hub.drain(1.0)
+    assert asyncio.get_running_loop().time() - began < 0.5
+    assert await watch.chunk() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_prepared_documents_are_compressed_once(wire):
+    _, headers, content = await wire.request("GET /openapi/v2 HTTP/1.1\r\nAccept-Encoding: gzip")
+    assert headers["content-encoding"] == "gzip"
+    assert orjson.loads(gzip.decompress(content))["swagger"] == "2.0"
