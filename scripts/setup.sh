@@ -17,7 +17,7 @@ fi
 
 packages=(containerd runc containernetworking-plugins nftables docker-registry buildah skopeo busybox-static conntrack
           iproute2 iptables python3-venv ca-certificates curl)
-[ "${1:-}" = dev ] && packages+=(wrk git procps)
+[ "${1:-}" = dev ] && packages+=(wrk git procps etcd-server openssl)
 missing=()
 for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
