@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: names, versions, columns and conversion; the schemas themselves are checked elsewhere.
+"""CustomResourceDefinitions: names, versions, columns and conversion.
 
 Messages speak of the unversioned type, where what all versions have in common stands at the top of the spec.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sampan.api import field
 from sampan.api.field import Path
 from sampan.apiserver.registry.admissionregistration.webhooks import client_config
+from sampan.apiserver.registry.apiextensions.structural import check_schema, defines
 from sampan.apiserver.registry.strategy import Strategy
 from sampan.apiserver.registry.validation import names
 
@@ -164,11 +165,23 @@ def _internal(version: Object, shared: dict[str, bool]) -> Object:
 
 
 def _details(errors: Errors, path: Path, version: Object, keys: set[str]) -> None:
+    schema = (version.get("schema") or {}).get("openAPIV3Schema")
+    if "schema" in keys and schema is not None:
+        top = "validation" if path is _SPEC else "schema"
+        check_schema(errors, path.child(top).child("openAPIV3Schema"), schema)
     if "subresources" in keys and (scale := (version.get("subresources") or {}).get("scale")) is not None:
         _scale(errors, path.child("subresources").child("scale"), scale)
     if "additionalPrinterColumns" in keys:
         for position, column in enumerate(version.get("additionalPrinterColumns") or ()):
             _column(errors, path.child("additionalPrinterColumns").index(position), column)
+    if "selectableFields" in keys:
+        for position, one in enumerate(version.get("selectableFields") or ()):
+            value, where = one.get("jsonPath", ""), path.child("selectableFields").index(position).child("jsonPath")
+            if not value:
+                errors.append(field.required(where))
+            elif _simple_path(errors, where, value) and not defines(schema or {}, value):
+                detail = "is an invalid path: does not refer to a valid field"
+                errors.append(field.invalid(where, value, detail))
 
 
 def _simple_path(errors: Errors, path: Path, value: str) -> bool:

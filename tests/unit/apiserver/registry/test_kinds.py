@@ -145,3 +145,52 @@ def test_groups_of_kubernetes_need_an_approval() -> None:
     body["metadata"]["name"] = "foos.x.k8s.io"
     (error,) = Desk().create(CRDS, body)[1]
     assert error.startswith("metadata.annotations[api-approved.kubernetes.io]: Required value")
+
+
+def with_schema(**properties: object) -> Object:
+    schema = {"type": "object", "properties": properties}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return definition(versions=[version])
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"x-kubernetes-int-or-string": True},
+        {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]},
+        {"x-kubernetes-preserve-unknown-fields": True},
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        {"type": "string", "pattern": r"^\p{L}[[:alpha:]]+\z"},
+        {"type": "object", "properties": {"b": {"type": "string"}}, "anyOf": [{"required": ["b"]}]},
+        {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+    ],
+)
+def test_structural_schemas_are_taken(field: Object) -> None:
+    assert Desk().create(CRDS, with_schema(a=field))[1] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({}, "type: Required value: must not be empty for specified object fields"),
+        ({"type": "array"}, "items: Required value: must be specified"),
+        (
+            {"type": "array", "items": {}},
+            "items.type: Required value: must not be empty for specified array items",
+        ),
+        ({"type": "object", "$ref": "#/x"}, "$ref: Forbidden: $ref is not supported"),
+        ({"type": "string", "not": {"title": "x"}}, "not.title: Forbidden: must be empty to be structural"),
+    ],
+)
+def test_schemas_that_are_not_structural_are_refused(field: Object, message: str) -> None:
+    _, errors = Desk().create(CRDS, with_schema(a=field))
+    assert errors == [f"spec.validation.openAPIV3Schema.properties[a].{message}"]
+
+
+def test_a_field_that_is_only_validated_is_missing_from_the_structure() -> None:
+    body = with_schema(a={"type": "string"})
+    schema = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema["anyOf"] = [{"properties": {"b": {"minimum": 1}}}]
+    path = "spec.validation.openAPIV3Schema"
+    where = f"{path}.anyOf[0].properties[b]"
+    assert Desk().create(CRDS, body)[1] == [f"{path}.properties[b]: Required value: because it is defined in {where}"]
