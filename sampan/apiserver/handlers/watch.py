@@ -16,6 +16,7 @@ from sampan.api import schema
 from sampan.apiserver import encode, negotiate
 from sampan.apiserver.handlers import read
 from sampan.apiserver.http import response
+from sampan.apiserver.http.hub import COALESCE_SECONDS
 from sampan.apiserver.storage import translate
 from sampan.apiserver.storage.interface import StorageError
 
@@ -104,6 +105,8 @@ class WatchStream:
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._ended = False
+        self._gathered: list[bytes] = []
+        self._written = 0.0
         self.connection: Connection
 
     # -- Stream
@@ -119,7 +122,7 @@ class WatchStream:
             self._subscribe()
 
     def _loop(self) -> asyncio.AbstractEventLoop:
-        return self.connection._hub.loop  # noqa: SLF001 - the connection's own stream
+        return self.connection.hub.loop
 
     async def _begin_fresh(self) -> None:
         try:
@@ -220,6 +223,27 @@ class WatchStream:
         )
 
     def _write(self, data: bytes) -> None:
+        """Write now when the watch was quiet, else with what comes next."""
+        if self._gathered:
+            self._gathered.append(data)
+            return
+        hub = self.connection.hub
+        now = hub.now()
+        if now - self._written < COALESCE_SECONDS:
+            self._gathered.append(data)
+            hub.flush_later(self)
+            return
+        self._written = now
+        self._send(data)
+
+    def flush(self) -> None:
+        """Write what has been gathered."""
+        gathered, self._gathered = self._gathered, []
+        if gathered and not self.connection.closed:
+            self._written = self.connection.hub.now()
+            self._send(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+
+    def _send(self, data: bytes) -> None:
         connection = self.connection
         connection.transport.write(data)
         if connection.paused and not self._paused:
@@ -245,6 +269,7 @@ class WatchStream:
         """End the watch from the server's side."""
         if self._ended:
             return
+        self.flush()
         self.lost()
         self.finish()
 

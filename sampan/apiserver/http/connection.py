@@ -376,5 +376,10 @@ class Connection(asyncio.Protocol):
         return now - self._since > IDLE_SECONDS
 
     @property
+    def hub(self) -> Hub:
+        """All connections of the server."""
+        return self._hub
+
+    @property
     def busy(self) -> bool:
         return self._busy
