@@ -8,7 +8,7 @@ help:
 	@echo "make setup   install what sampan needs; afterwards .venv/bin/sampan up starts a cluster"
 	@echo "make demo    set up, then walk through the first application on real containers"
 	@echo "make down    stop the demo's cluster (its data is kept)"
-	@echo "make test    lint-free test run: unit, contract, integration, golden, end to end"
+	@echo "make test    the tests: recorded answers, unit, contract, integration, end to end"
 	@echo "make soak    the same with the full counts (hours)"
 	@echo "make lint    ruff, mypy strict, import-linter"
 	@echo "make bench   measure, as shares of the bare limit"
@@ -26,9 +26,11 @@ down:
 	@$(SAMPAN) down
 
 test: dev
+	$(PYTHON) tests/golden/run
 	$(PYTHON) -m pytest
 
 soak: dev
+	$(PYTHON) tests/golden/run
 	SAMPAN_SOAK=1 $(PYTHON) -m pytest --timeout 7200
 
 lint: dev
