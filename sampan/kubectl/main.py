@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, str] = {
     "delete": "sampan.kubectl.delete:DELETE",
+    "describe": "sampan.kubectl.describe.command:DESCRIBE",
     "expose": "sampan.kubectl.expose:EXPOSE",
     "get": "sampan.kubectl.get:GET",
     "logs": "sampan.kubectl.logs:LOGS",
