@@ -217,6 +217,7 @@ async def _retry(registry: Registry, write: Write, change: Callable[[Object], An
         try:
             await registry.overwrite(write, current, obj)
         except RevisionConflictError:
+            await registry.catch_up()
             continue
         except KeyNotFoundError as error:
             raise errors.not_found(registry.group_resource, write.name) from error

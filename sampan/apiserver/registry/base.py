@@ -110,6 +110,11 @@ class RegistryBase:
 
     # -- reading
 
+    async def catch_up(self) -> None:
+        """See all that was written before this call; at once when nobody else writes to the store."""
+        if not self.store.authoritative:
+            await self.store.wait_fresh()
+
     def find(self, namespace: str, name: str) -> Entry:
         """The current entry; raises NotFound."""
         entry = self.store.get(namespace, name)

@@ -105,12 +105,15 @@ async def delete(registry: Registry, write: Write, options: DeleteOptions, *, en
     if registry.group_resource == _JOBS and not options.propagation and options.orphan is None:
         write.warnings.append(_JOB_WARNING)
     for _ in range(_ATTEMPTS):
-        current = entry or registry.find(write.namespace, write.name)
+        current = entry or registry.store.get(write.namespace, write.name)
+        if current is None:
+            await registry.catch_up()
+            current = registry.find(write.namespace, write.name)
         entry = None
         try:
             return await _delete_once(registry, write, options, current)
         except RevisionConflictError:
-            continue
+            await registry.catch_up()
         except KeyNotFoundError as error:
             raise errors.not_found(registry.group_resource, write.name) from error
         except StorageError as error:

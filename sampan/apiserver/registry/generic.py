@@ -58,6 +58,9 @@ class Registry(Creation):
         for _ in range(_WRITE_ATTEMPTS):
             current = self.store.get(write.namespace, write.name)
             if current is None:
+                await self.catch_up()
+                current = self.store.get(write.namespace, write.name)
+            if current is None:
                 if not (forced_create or (create and self.strategy.allow_create_on_update)):
                     raise errors.not_found(self.group_resource, write.name)
                 if uid:
@@ -74,7 +77,7 @@ class Registry(Creation):
             try:
                 return await self._update_once(write, transform, current, uid)
             except (RevisionConflictError, KeyNotFoundError):
-                continue
+                await self.catch_up()
             except StorageError as error:
                 raise translate.update(self.group_resource, write.name, error) from error
         raise errors.conflict(self.group_resource, write.name, OUTDATED)
