@@ -156,7 +156,7 @@ def _warnings(obj: Object, old: Object | None) -> list[str]:  # noqa: C901 - one
             "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use "
             "service.kubernetes.io/topology-mode instead"
         )
-    if spec.get("externalIPs"):
+    if spec.get("externalIPs") and not rules.is_headless(spec):
         found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
     if rules.is_headless(spec):
         if spec.get("loadBalancerIP"):

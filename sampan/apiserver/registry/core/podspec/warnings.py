@@ -58,8 +58,10 @@ def template_warnings(path: Path | None, template: Object) -> list[str]:
     spec, metadata = template.get("spec") or {}, template.get("metadata") or {}
     found: list[str] = []
     here = root.child("spec")
-    _selectors(found, here, spec)
     values = metadata.get("annotations") or {}
+    if path is None:
+        _app_armor(found, root, spec, values)
+    _selectors(found, here, spec)
     for key, message in _ANNOTATIONS.items():
         if key in values:
             found.append(_say(root.child("metadata", "annotations").key(key), message))
@@ -185,6 +187,16 @@ def _fractions(found: list[str], path: Path, amounts: dict[str, str]) -> None:
             found.append(_say(path.key(name), detail))
 
 
+def _app_armor(found: list[str], root: Path, spec: Object, values: dict[str, str]) -> None:
+    """Of a pod, where the field was filled in from the annotation by now: first of all, said while preparing it."""
+    if not values or "appArmorProfile" in (spec.get("securityContext") or {}):
+        return
+    for container, _ in all_containers(spec, root):
+        key = APP_ARMOR + container.get("name", "")
+        if key in values:
+            found.append(_say(root.child("metadata", "annotations").key(key), _APP_ARMOR))
+
+
 def _containers(found: list[str], root: Path, spec: Object, values: dict[str, str], *, is_template: bool) -> None:
     context = spec.get("securityContext") or {}
     for container, where in all_containers(spec, root.child("spec")):
@@ -192,9 +204,8 @@ def _containers(found: list[str], root: Path, spec: Object, values: dict[str, st
         name = container.get("name", "")
         if "seccompProfile" not in security and SECCOMP_CONTAINER + name in values:
             found.append(_say(root.child("metadata", "annotations").key(SECCOMP_CONTAINER + name), _SECCOMP))
-        # A pod's field was filled in from the annotation by now.
-        unsaid = "appArmorProfile" not in context and not (is_template and "appArmorProfile" in security)
-        if APP_ARMOR + name in values and unsaid:
+        unsaid = "appArmorProfile" not in context and "appArmorProfile" not in security
+        if is_template and APP_ARMOR + name in values and unsaid:
             found.append(_say(root.child("metadata", "annotations").key(APP_ARMOR + name), _APP_ARMOR))
         resources = container.get("resources")
         if resources:
