@@ -28,6 +28,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "cronjob-controller": ("cronjob", "new"),
     "ttl-after-finished-controller": ("ttlafterfinished", "new"),
     "namespace-controller": ("namespace", "new"),
+    "resourcequota-controller": ("resourcequota", "new"),
     "garbage-collector-controller": ("garbagecollector", "new"),
     "pod-garbage-collector-controller": ("podgc", "new"),
     "node-ipam-controller": ("nodeipam", "new"),
@@ -39,6 +40,8 @@ _TABLE: dict[str, tuple[str, str]] = {
     "certificatesigningrequest-cleaner-controller": ("csr", "new_cleaner"),
     "token-cleaner-controller": ("tokencleaner", "new"),
     "clusterrole-aggregation-controller": ("clusterroleaggregation", "new"),
+    "disruption-controller": ("disruption", "new"),
+    "stale-disruption-condition-controller": ("disruption", "new_condition_cleaner"),
 }
 """Name to module and factory, in the order of their start: a fresh cluster waits for its ServiceAccounts first."""
 
