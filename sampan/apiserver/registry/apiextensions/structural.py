@@ -1,16 +1,16 @@
 """Whether the schema of a custom resource is structural: every field has one type, outside of value validation.
 
 After the rules of ``apiextensions-apiserver/pkg/apiserver/schema`` and of its OpenAPI checks. CEL rules are not
-compiled here, and defaults are not checked against their schemas.
+compiled here.
 """
 
 from __future__ import annotations
 
-import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from sampan.api import field
+from sampan.api.structural import Structural, validate
+from sampan.api.structural.patterns import PatternError, compile_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,10 +141,12 @@ def _junctors(errors: Errors, path: Path, schema: Object) -> None:
         if junctor == "anyOf" and either:
             continue
         _value_only(errors, _place(path, junctor, position), one, either=junctor == "allOf" and not position and first)
-    pattern = schema.get("pattern")
-    if pattern and (problem := _regexp_problem(pattern)):
-        detail = f"must be a valid regular expression, but isn't: {problem}"
-        errors.append(field.invalid(path.child("pattern"), pattern, detail))
+    if pattern := schema.get("pattern"):
+        try:
+            compile_pattern(pattern)
+        except PatternError as error:
+            detail = f"must be a valid regular expression, but isn't: {error}"
+            errors.append(field.invalid(path.child("pattern"), pattern, detail))
 
 
 def _value_only(errors: Errors, path: Path, schema: Object, *, either: bool = False) -> None:
@@ -196,6 +198,7 @@ def _openapi(errors: Errors, path: Path, schema: Object) -> None:
         detail = "additionalProperties and properties are mutual exclusive"
         errors.append(field.forbidden(path.child("additionalProperties"), detail))
     _list_type(errors, path, schema)
+    _default(errors, path, schema)
     for position, rule in enumerate(schema.get(_RULES) or ()):
         if not str(rule.get("rule", "")).strip():
             errors.append(field.required(path.child(_RULES).index(position).child("rule"), "rule is not specified"))
@@ -241,24 +244,11 @@ def _list_type(errors: Errors, path: Path, schema: Object) -> None:  # noqa: C90
             errors.append(field.required(where.key(key).child("default"), _KEY_VALUE))
 
 
-_GO_SAYS = {
-    "missing )": "missing closing ): `{}`",
-    "unbalanced parenthesis": "unexpected ): `{}`",
-    "unterminated character set": "missing closing ]: `{}`",
-    "nothing to repeat": "missing argument to repetition operator: `{}`",
-}
-
-
-def _regexp_problem(pattern: str) -> str:
-    """Tell what Go refuses in a regular expression; what only Python refuses is let through."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            re.compile(pattern)
-    except re.error as error:
-        for start, text in _GO_SAYS.items():
-            if error.msg.startswith(start):
-                return f"error parsing regexp: {text.format(pattern)}"
-    return ""
+def _default(errors: Errors, path: Path, schema: Object) -> None:
+    """A default must be valid where it is put."""
+    value = schema.get("default")
+    if value is not None and schema.get("type", "") in _TYPES:
+        errors += validate(Structural(schema), value, path=path.child("default"))
 
 
 def defines(schema: Object, json_path: str) -> bool:

@@ -169,6 +169,13 @@ def test_structural_schemas_are_taken(field: Object) -> None:
     assert Desk().create(CRDS, with_schema(a=field))[1] == []
 
 
+_TOO_SMALL = "default: Invalid value: 0:  in body should be greater than or equal to 1"
+_BAD_PATTERN = (
+    'pattern: Invalid value: "(": must be a valid regular expression, but isn\'t: error parsing regexp: '
+    "missing closing ): `(`"
+)
+
+
 @pytest.mark.parametrize(
     ("field", "message"),
     [
@@ -179,6 +186,8 @@ def test_structural_schemas_are_taken(field: Object) -> None:
             "items.type: Required value: must not be empty for specified array items",
         ),
         ({"type": "object", "$ref": "#/x"}, "$ref: Forbidden: $ref is not supported"),
+        ({"type": "integer", "default": 0, "minimum": 1}, _TOO_SMALL),
+        ({"type": "string", "pattern": "("}, _BAD_PATTERN),
         ({"type": "string", "not": {"title": "x"}}, "not.title: Forbidden: must be empty to be structural"),
     ],
 )
