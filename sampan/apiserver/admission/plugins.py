@@ -20,6 +20,7 @@ from sampan.apiserver.admission.podspec import (
     RuntimeClass,
     TaintNodesByCondition,
 )
+from sampan.apiserver.admission.resourcequota import ResourceQuota
 from sampan.apiserver.admission.serviceaccount import ServiceAccount
 from sampan.apiserver.admission.storage import (
     DefaultIngressClass,
@@ -34,10 +35,18 @@ if TYPE_CHECKING:
 
     from sampan.apiserver.admission.interface import AdmissionServices
     from sampan.apiserver.authz.rbac import RBACAuthorizer
+    from sampan.apiserver.registry.generic import Registry
+    from sampan.apiserver.registry.resources import Resources
 
 
-def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer]) -> list[Any]:
+def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer], resources: Resources) -> list[Any]:
     """Make every plug-in that is on by default, and NodeRestriction, which every installer adds."""
+
+    def quotas() -> Registry:
+        found = resources.get(("", "v1", "resourcequotas"))
+        assert found is not None
+        return found
+
     return [
         NamespaceLifecycle(services),
         LimitRanger(services),
@@ -57,4 +66,5 @@ def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer]) -> li
         DefaultIngressClass(services),
         PodTopologyLabels(services),
         RBACEscalation(services, rbac),
+        ResourceQuota(services, quotas),
     ]

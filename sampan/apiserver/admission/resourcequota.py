@@ -110,12 +110,11 @@ class ResourceQuota:
 
     async def _settle(self, namespace: str, batch: Sequence[_Waiting]) -> None:
         """Answer every request of a batch: refuse it, or write what it is charged."""
-        pending = list(batch)
+        pending, charged = list(batch), set[str]()
+        registry = self._quotas()
         for _ in range(_ATTEMPTS):
-            entries = self._current(namespace)
-            registry = self._quotas()
-            before = [registry.view(entry) for entry in entries]
-            quotas = before
+            before = [registry.view(entry) for entry in self._current(namespace) if entry.name not in charged]
+            quotas: Sequence[Object] = before
             passed = []
             for one in pending:
                 try:
@@ -123,7 +122,7 @@ class ResourceQuota:
                     passed.append(one)
                 except errors.APIStatusError as error:
                     _refuse(one, error)
-            if await self._charge(before, quotas):
+            if await self._charge(before, quotas, charged):
                 for one in passed:
                     _let_pass(one)
                 return
@@ -133,29 +132,34 @@ class ResourceQuota:
         for one in pending:
             _refuse(one, errors.conflict(registry.group_resource, "", "too many concurrent changes"))
 
-    async def _charge(self, before: Sequence[Object], after: Sequence[Object]) -> bool:
-        """Write the quotas that changed; False when one of them is no longer what it was."""
-        registry = self._quotas()
+    async def _charge(self, before: Sequence[Object], after: Sequence[Object], charged: set[str]) -> bool:
+        """Write the quotas that changed, note which were written; False when one is no longer what it was."""
+        complete = True
         for old, new in zip(before, after, strict=True):
             if new is old:
                 continue
-            metadata = new["metadata"]
-            write = Write(
-                user=_USER, namespace=metadata["namespace"], name=metadata["name"], subresource="status",
-                manager=_MANAGER, options={"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"},
-            )  # fmt: skip
-
-            async def transform(current: Object | None, _: Entry | None, *, write: Write = write, new: Object = new) -> Object:
-                assert current is not None
-                obj: Object = orjson.loads(orjson.dumps(new))
-                ownership.updated(registry, write, obj, current)
-                return obj
-
             try:
-                await registry.update(write, transform)
+                await self._write(new)
             except (errors.Conflict, errors.NotFound):
-                return False
-        return True
+                complete = False
+            else:
+                charged.add(new["metadata"]["name"])
+        return complete
+
+    async def _write(self, quota: Object) -> None:
+        registry, metadata = self._quotas(), quota["metadata"]
+        write = Write(
+            user=_USER, namespace=metadata["namespace"], name=metadata["name"], subresource="status", manager=_MANAGER,
+            options={"kind": "UpdateOptions", "apiVersion": "meta.k8s.io/v1"},
+        )  # fmt: skip
+
+        async def transform(current: Object | None, _: Entry | None) -> Object:
+            assert current is not None
+            obj: Object = orjson.loads(orjson.dumps(quota))
+            ownership.updated(registry, write, obj, current)
+            return obj
+
+        await registry.update(write, transform)
 
     def _judge(self, request: AdmissionRequest, found: Evaluator, quotas: Sequence[Object]) -> Sequence[Object]:
         """Return the quotas as they are with the request. Raises Forbidden."""
