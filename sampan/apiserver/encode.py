@@ -147,10 +147,10 @@ def table(
             f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": {message}'
         )
     now = registry.clock.time()
-    gvr = registry.info.gvr
+    gvr, printer = registry.info.gvr, registry.printer
     rows = []
     for obj in objects:
-        row: Object = {"cells": tables.row(gvr, obj, now)}
+        row: Object = {"cells": tables.row(gvr, obj, now) if printer is None else printer.row(obj, now)}
         if include in (None, "", "Metadata"):
             row["object"] = partial(obj, version)
         elif include == "Object":
@@ -158,7 +158,7 @@ def table(
         else:
             row["object"] = None
         rows.append(row)
-    columns = tables.columns(gvr) if with_columns else None
+    columns = (tables.columns(gvr) if printer is None else printer.columns) if with_columns else None
     return {
         "kind": "Table", "apiVersion": f"{_META_GROUP}/{version}", "metadata": {k: v for k, v in metadata.items() if v},
         "columnDefinitions": columns, "rows": rows,
@@ -216,7 +216,7 @@ def listing(registry: Registry, found: Listing, accepted: Accepted, *, pretty: b
         kind = _go_type(registry, f"{registry.info.kind}List")
         raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({kind})")
     else:
-        items = [bare(view(entry)) for entry in found.entries]
+        items = [view(entry) if registry.custom else bare(view(entry)) for entry in found.entries]
         obj = _list_object(f"{registry.info.kind}List", registry.api_version, metadata, items)
         if accepted.media == negotiate.PROTOBUF:
             encoded = _protobuf(obj)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from sampan.api.errors import APIStatusError, BadRequest, MethodNotAllowed, NotFound, UnsupportedMediaType
 from sampan.apiserver import negotiate, options, requestinfo
 from sampan.apiserver.handlers.plan import Plan, wants_pretty
+from sampan.apiserver.http import response
+from sampan.apiserver.http.response import Response
 from sampan.apiserver.registry import metadata as meta
 
 if TYPE_CHECKING:
@@ -108,8 +110,32 @@ class Router:
         info = plan.info
         key = (info.group, info.version, info.resource)
         resource = self._infos.get(key)
+        if (resource is None and "." in info.group) or self._registries.is_dynamic(key):
+            plan.handler = _Dynamic(self, plan, method, headers)
+            return
         if resource is None:
             raise not_found()
+        self._plan_known(plan, key, resource, method, headers)
+
+    def replan(self, plan: Plan, method: str, headers: Mapping[str, str]) -> None:
+        """Plan a request on a resource that may come, change and go. Raises what stands against it."""
+        info = plan.info
+        key = (info.group, info.version, info.resource)
+        resource = self._infos.get(key)
+        if resource is None:
+            raise not_found()
+        self._plan_known(plan, key, resource, method, headers)
+        plan.warning = self._registries.warnings.get(key, "")
+
+    @property
+    def epoch(self) -> int:
+        """Grows whenever dynamic resources change."""
+        return self._registries.epoch
+
+    def _plan_known(
+        self, plan: Plan, key: tuple[str, str, str], resource: ResourceInfo, method: str, headers: Mapping[str, str]
+    ) -> None:
+        info = plan.info
         plan.registry = self._registries.get(key)
         plan.warning = _DEPRECATED.get(key, "")
         if info.subresource:
@@ -183,6 +209,48 @@ class Router:
         )
         if plan.handler is None:
             raise method_not_allowed()
+
+
+class _Dynamic:
+    """The handler of resources that come and go: plans the request anew whenever they have changed.
+
+    Plans live as long as a client's connection, definitions may not.
+    """
+
+    def __init__(self, router: Router, plan: Plan, method: str, headers: Mapping[str, str]) -> None:
+        self._router = router
+        self._plan = plan
+        self._method = method
+        self._headers = dict(headers)
+        self._current: Plan | None = None
+        self._epoch = -1
+
+    def __call__(self, call: Any) -> Any:
+        current = self._current
+        if current is None or self._epoch != self._router.epoch:
+            current = self._current = self._renew()
+            self._epoch = self._router.epoch
+        if current.error is not None:
+            if isinstance(current.error, NotFound) and hasattr(call, "http"):
+                # kube-apiserver's custom resources end in Go's own answer to unknown paths.
+                return Response(404, b"404 page not found\n", [response.NO_SNIFF, response.TEXT_TYPE])
+            raise current.error
+        current.attributes = call.plan.attributes
+        call.plan = current
+        if current.warning:
+            call.warnings.append(current.warning)
+        assert current.handler is not None
+        return current.handler(call)
+
+    def _renew(self) -> Plan:
+        plan = Plan(self._plan.info, self._plan.query)
+        try:
+            self._router.replan(plan, self._method, self._headers)
+        except APIStatusError as error:
+            plan.error = error
+        plan.metric = self._plan.metric
+        plan.pretty = wants_pretty(plan.query, plan.accepted, self._headers.get("user-agent", ""))
+        return plan
 
 
 def _check_patch_type(headers: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from sampan.apiserver import bootstrap
 from sampan.apiserver.admission.chain import AdmissionChain
 from sampan.apiserver.admission.interface import AdmissionServices
 from sampan.apiserver.admission.plugins import build as build_plugins
+from sampan.apiserver.apiextensions.controller import CustomResources
 from sampan.apiserver.authn.authenticator import Authenticator
 from sampan.apiserver.authn.bootstraptokens import BootstrapTokens
 from sampan.apiserver.authn.serviceaccounts import ServiceAccountTokens
@@ -152,12 +153,13 @@ class APIServer:
         services = AdmissionServices(
             lookup=lookup, objects=objects, authorizer=self.authorizer, clock=self.clock, features=FEATURES
         )
-        self.admission = AdmissionChain(build_plugins(services, lambda: self.rbac))
+        self.admission = AdmissionChain(build_plugins(services, lambda: self.rbac, self.resources))
         self.environment = Environment(
             service_cidrs=self.options.service_cidrs, node_ports=self.options.node_ports, features=FEATURES,
             clock=self.clock, lookup=lookup, objects=objects, shared={},
         )  # fmt: skip
         self.resources.begin(self.environment, self.admission)
+        self.custom_resources = CustomResources(self.resources, self.discovery, self.openapi, self.clock)
         issuer = self.options.issuer
         self.tokens = ServiceAccountTokens(self.credentials.service_accounts, issuer, (issuer,), lookup, self.clock)
         static = StaticTokens.load(self.options.token_auth_file) if self.options.token_auth_file else None
@@ -245,6 +247,7 @@ class APIServer:
         others = [
             tasks.serve(group, hub.sweep(self.clock), name="idle connections"),
             tasks.serve(group, self._measure_lag(), name="loop lag"),
+            tasks.serve(group, self.custom_resources.run(), name="custom resources"),
         ]
         self._ready = True
         gc.collect()
@@ -281,6 +284,7 @@ class APIServer:
         for resource in ("roles", "rolebindings", "clusterroles", "clusterrolebindings"):
             _Invalidation(self.rbac, self.resources.store_of(RBAC_GROUP, resource), self._hub).begin()
         ServiceAddresses(self.resources, self._hub).begin()
+        self.custom_resources.begin()
 
     def _service_address(self) -> str:
         network = ipaddress.ip_network(self.options.service_cidrs[0])

@@ -60,6 +60,19 @@ def _from_object(body: Any, kind: GroupVersionKind) -> Object:
 def decode_main(call: Call, validation: str) -> Object:
     """The body as an object of the resource itself, with defaults."""
     registry = call.registry
+    if registry.custom:
+        return _decode_custom(call, validation)
     obj = decode(call, registry.gvk, validation)
     registry.strategy.default(obj)
     return obj
+
+
+def _decode_custom(call: Call, validation: str) -> Object:
+    registry: Any = call.registry
+    media = media_type(call) if isinstance(call.body, bytes) else negotiate.JSON
+    if media == negotiate.PROTOBUF:
+        raise UnsupportedMediaType(_UNKNOWN + ", ".join((negotiate.JSON, negotiate.YAML)))
+    decoded = registry.decode_request(call.body, yaml=media == negotiate.YAML, validation=validation)
+    call.warnings += decoded.strict
+    found: Object = decoded.object
+    return found

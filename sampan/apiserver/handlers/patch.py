@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _JSON, _MERGE = "application/json-patch+json", "application/merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
+_NO_STRATEGIC = (
+    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, "
+    "application/merge-patch+json, application/apply-patch+yaml"
+)
 
 
 def is_apply(call: Call) -> bool:
@@ -50,6 +54,8 @@ def patcher_for(call: Call, info: schema.TypeInfo) -> Patcher:
     if media == _MERGE:
         patch = mergepatch.check(raw)
         return lambda current: mergepatch.apply(current, patch)
+    if call.registry.custom and info is call.registry.type:
+        raise errors.UnsupportedMediaType(_NO_STRATEGIC, details={})
     patch = strategicmerge.check(raw)
     return lambda current: strategicmerge.apply(info, current, patch)
 
@@ -74,9 +80,13 @@ def decode_patched(call: Call, kind: GroupVersionKind, raw: Any, validation: str
         )
     try:
         gvk = schema.kind_of(raw, kind)
-        if (gvk.kind, gvk.api_version) != (kind.kind, kind.api_version):
+        if call.registry.custom and kind is call.registry.gvk:
+            custom: Any = call.registry
+            decoded = custom.decode_patched(raw)
+        elif (gvk.kind, gvk.api_version) != (kind.kind, kind.api_version):
             raise _unknown_kind(raw, gvk)
-        decoded = schema.decode(kind, raw)
+        else:
+            decoded = schema.decode(kind, raw)
     except (DecodeError, MalformedError) as error:
         raise _refused(raw, str(error)) from None
     strict = [*repeated, *decoded.strict]
@@ -84,7 +94,9 @@ def decode_patched(call: Call, kind: GroupVersionKind, raw: Any, validation: str
         raise _refused(raw, f"strict decoding error: {', '.join(strict)}")
     if validation != "Ignore":
         call.warnings += strict
-    obj = decoded.object
+    obj: Object = decoded.object
+    if call.registry.custom and kind is call.registry.gvk:
+        return obj  # its strategy judges another kind or version
     obj["kind"], obj["apiVersion"] = kind.kind, kind.api_version
     return obj
 

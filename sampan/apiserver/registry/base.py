@@ -33,7 +33,14 @@ _META_ORDER = (
 
 
 class RegistryBase:
-    """One resource of one served version: all but its writes."""
+    """One resource of one served version: all but its writes.
+
+    custom: whether the resource is a custom one, which decodes its objects itself. printer: prints its tables; None for
+    built-in kinds.
+    """
+
+    custom = False
+    printer: Any = None
 
     def __init__(
         self,

@@ -130,6 +130,9 @@ async def _delete_once(registry: Registry, write: Write, options: DeleteOptions,
         special = await _delete_namespace(registry, write, options, current, obj)
         if special is not None:
             return special
+    if registry.strategy.mark_deleted(ctx, obj):
+        await _validate(registry, write, registry.view(current))
+        return _answer_marked(registry, await _store_mark(registry, write, current, obj), obj, write)
     graceful, pending = _begin_grace(registry, obj, options)
     if pending:
         await _validate(registry, write, registry.view(current))

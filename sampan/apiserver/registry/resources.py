@@ -11,12 +11,13 @@ from sampan.apiserver.registry.strategies import strategy_for
 from sampan.apiserver.storage.resourcestore import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from sampan.api.gvk import GroupVersionResource, ResourceInfo
     from sampan.api.object import Object
     from sampan.apiserver.admission.chain import AdmissionChain
     from sampan.apiserver.registry.strategy import Environment
+    from sampan.apiserver.storage.cacher import ResourceCache
     from sampan.apiserver.storage.resourcestore import ResourceStore
     from sampan.apiserver.storage.store import Store
 
@@ -50,6 +51,9 @@ class Resources:
         self._environment: Environment | None = None
         self._admission: AdmissionChain | None = None
         self._open = False
+        self._makers: dict[tuple[str, str, str], Callable[[], Registry]] = {}
+        self.warnings: dict[tuple[str, str, str], str] = {}
+        self.epoch = 0
         self.infos: dict[tuple[str, str, str], ResourceInfo] = {
             (info.group, info.version, info.resource): info for info in scheme.builtin()
         }
@@ -66,10 +70,45 @@ class Resources:
             info = self.infos.get(key)
             if info is None or info.group_resource in VIRTUAL:
                 return None
-            found = self._registries[key] = self._make(info)
+            maker = self._makers.get(key)
+            found = self._registries[key] = self._make(info) if maker is None else maker()
             if self._open:
                 found.strategy.attach(found.environment)
         return found
+
+    def install(self, info: ResourceInfo, make: Callable[[], Registry], warning: str = "") -> None:
+        """Serve a resource that is not built in; its registry is made when first asked for.
+
+        warning: for those who use a deprecated version. Whoever has a plan made it before: `epoch` tells.
+        """
+        key = (info.group, info.version, info.resource)
+        self._registries.pop(key, None)
+        self._makers[key] = make
+        self.infos[key] = info
+        self.warnings[key] = warning
+        self.epoch += 1
+
+    def uninstall(self, key: tuple[str, str, str]) -> None:
+        """Serve a resource no more that `install` has added."""
+        self._registries.pop(key, None)
+        if self._makers.pop(key, None) is not None:
+            del self.infos[key]
+            self.warnings.pop(key, None)
+        self.epoch += 1
+
+    def is_dynamic(self, key: tuple[str, str, str]) -> bool:
+        """Whether `install` has added the resource."""
+        return key in self._makers
+
+    def raw_store(self, group: str, resource: str) -> ResourceCache:
+        """The store of a resource by its name alone."""
+        return self._store.resource(group, resource)
+
+    def services(self) -> tuple[AdmissionChain, Environment]:
+        """What every registry is made with."""
+        assert self._environment is not None
+        assert self._admission is not None
+        return self._admission, self._environment
 
     def open(self) -> None:
         """The initial objects are there: strategies may now look at what is stored (allocators fill their pools)."""

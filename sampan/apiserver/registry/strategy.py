@@ -196,6 +196,10 @@ class Strategy:
     def check_delete(self, ctx: WriteContext, obj: Object) -> None:
         """Refuse a deletion by raising an APIStatusError (Forbidden, Conflict)."""
 
+    def mark_deleted(self, ctx: WriteContext, obj: Object) -> bool:
+        """Mark obj as being deleted in a way of the kind's own; False leaves the deletion to the registry."""
+        return False
+
     def grace_period(self, obj: Object, requested: int | None) -> int:
         """Seconds between a delete request and the object's end, for `graceful` kinds; 0 deletes at once."""
         return requested or 0

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.api import field
 from sampan.api.field import Path
+from sampan.apiserver.apiextensions.definition import FINALIZER
+from sampan.apiserver.apiextensions.naming import set_condition
+from sampan.apiserver.registry import metadata as meta
 from sampan.apiserver.registry.admissionregistration.webhooks import client_config
 from sampan.apiserver.registry.apiextensions.structural import check_schema, defines
 from sampan.apiserver.registry.strategy import Strategy
@@ -65,6 +68,20 @@ class CustomResourceDefinitionStrategy(Strategy):
 
     def prepare_for_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
         _note_storage_version(new)
+
+    def mark_deleted(self, ctx: WriteContext, obj: Object) -> bool:
+        """The instances go first: a finalizer holds the definition until the last one has gone."""
+        metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return False
+        now = ctx.clock.time()
+        metadata["deletionTimestamp"] = meta.now_text(now)
+        conditions = obj["status"]["conditions"] = list(obj["status"].get("conditions") or ())
+        message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+        set_condition(conditions, "Terminating", "True", "InstanceDeletionPending", message, now)
+        if FINALIZER not in (metadata.get("finalizers") or ()):
+            metadata["finalizers"] = [*(metadata.get("finalizers") or ()), FINALIZER]
+        return True
 
     def validate(self, ctx: WriteContext, obj: Object) -> Errors:
         errors = _validate(obj)

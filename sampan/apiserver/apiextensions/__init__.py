@@ -1,0 +1,1 @@
+"""Custom resources: definitions turned into served resources, their strategy, conversion, columns and documents."""
