@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from sampan.kubectl.command import Command
 
 COMMANDS: dict[str, str] = {
+    "attach": "sampan.kubectl.exec:ATTACH",
     "delete": "sampan.kubectl.delete:DELETE",
     "describe": "sampan.kubectl.describe.command:DESCRIBE",
+    "exec": "sampan.kubectl.exec:EXEC",
     "expose": "sampan.kubectl.expose:EXPOSE",
     "get": "sampan.kubectl.get:GET",
     "logs": "sampan.kubectl.logs:LOGS",
+    "port-forward": "sampan.kubectl.portforward:PORT_FORWARD",
     "run": "sampan.kubectl.run:RUN",
     "scale": "sampan.kubectl.scale:SCALE",
 }
