@@ -128,8 +128,7 @@ async def _delete(session: Session, target: Target, options: Object) -> str:
     """Delete one object and say so; returns the uid of what was deleted."""
     values = session.values
     if dry_run_of(values) == "client":
-        answer = await session.json("GET", target.path)
-        uid: str = answer["metadata"].get("uid", "")
+        uid = ""
     else:
         answer = await session.json("DELETE", target.path, body=options)
         uid = (answer.get("details") or answer.get("metadata") or {}).get("uid", "")

@@ -21,8 +21,8 @@ class KubectlError(SampanError):
 class UsageError(KubectlError):
     """Wrong flags or arguments; kubectl adds where to find help."""
 
-    def __init__(self, message: str, command: str) -> None:
-        super().__init__(f"{message}\nSee '{command} --help' for usage.")
+    def __init__(self, message: str, command: str, hint: str = "--help' for usage.") -> None:
+        super().__init__(f"{message}\nSee '{command} {hint}")
 
 
 class SilentError(KubectlError):
@@ -35,28 +35,28 @@ class SilentError(KubectlError):
 def render_status_error(error: APIStatusError, *, verb: str = "") -> str:
     """Render a server's error: ``Error from server (NotFound): pods "x" not found``.
 
-    Invalid objects and errors without a reason have forms of their own (cmdutil's StandardErrorMessage).
+    verb: what kubectl was doing (``when creating "FILE"``), put before the message. Invalid objects and errors without a
+    reason have forms of their own (cmdutil's StandardErrorMessage).
     """
-    del verb
+    message = f"error {verb}: {error.message}" if verb else error.message
     if error.reason == "Unauthorized":
-        return f"error: You must be logged in to the server ({error.message})"
-    if error.reason == "Invalid":
-        message = error.message
-        return message if message.startswith("The ") else f"The {_invalid_subject(error)} is invalid: {_tail(message)}"
+        return f"error: You must be logged in to the server ({message})"
+    if error.reason == "Invalid" and not verb:
+        return _invalid(error)
     if error.reason:
-        return f"Error from server ({error.reason}): {error.message}"
-    return f"Error from server: {error.message}"
+        return f"Error from server ({error.reason}): {message}"
+    return f"Error from server: {message}"
 
 
-def _invalid_subject(error: APIStatusError) -> str:
+def _invalid(error: APIStatusError) -> str:
     details = error.details or {}
-    return f'{details.get("kind", "request")} "{details.get("name", "")}"'
-
-
-def _tail(message: str) -> str:
-    _, separator, rest = message.partition(" is invalid: ")
-    if not separator:
-        return message
-    if rest.startswith("[") and rest.endswith("]"):
-        return "\n* " + rest[1:-1].replace(", ", "\n* ") if ", " in rest else rest[1:-1]
-    return rest
+    causes = details.get("causes") or []
+    if not details:
+        return f"The request is invalid: {error.message}"
+    head = f'The {details.get("kind", "request")} "{details.get("name", "")}" is invalid'
+    if not causes:
+        return f"{head}: {error.message}"
+    texts = [f"{one['field']}: {one['message']}" if one.get("field") else one.get("message", "") for one in causes]
+    if len(texts) == 1:
+        return f"{head}: {texts[0]}"
+    return f"{head}: \n" + "\n".join(f"* {text}" for text in texts)

@@ -91,13 +91,18 @@ def selector_of(target: Target, source: Object) -> dict[str, str]:
         if selector.get("matchExpressions"):
             raise KubectlError(
                 "couldn't retrieve selectors via --selector flag or introspection: couldn't convert expressions - "
-                f'"{selector["matchExpressions"]}" to map-based selector format'
+                f'"{_go_expressions(selector["matchExpressions"])}" to map-based selector format'
             )
         selector = selector.get("matchLabels") or {}
     if not selector:
         raise KubectlError("couldn't retrieve selectors via --selector flag or introspection: object has no selector")
     found: dict[str, str] = selector
     return found
+
+
+def _go_expressions(expressions: list[Object]) -> str:
+    texts = [f"{{Key:{one['key']} Operator:{one['operator']} Values:[{' '.join(one.get('values') or [])}]}}" for one in expressions]
+    return "[" + " ".join(texts) + "]"
 
 
 def _ports(session: Session, source: Object) -> list[Object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from sampan.api.errors import from_status
+from sampan.api.errors import NotFound, from_status
 from sampan.base import tasks
 from sampan.kubectl.builder import Target, from_arguments
 from sampan.kubectl.command import Command
@@ -46,10 +46,10 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
     """Run the command."""
     del dash
     values = session.values
-    if not arguments and not values.selector:
+    if len(arguments) > 2 or (not arguments and not values.selector):
         raise UsageError(
             "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for "
-            "the logs command", session.command,
+            "the logs command", session.command, "-h' for help and examples",
         )  # fmt: skip
     if values.since and values.since_time:
         raise KubectlError("at most one of `sinceTime` or `sinceSeconds` may be specified")
@@ -87,14 +87,18 @@ async def _pods(session: Session, arguments: list[str]) -> list[Object]:
     target = (await from_arguments(session, [name]))[0] if "/" in name else Target(
         resource=pods, namespace=session.namespace, name=name
     )  # fmt: skip
-    obj = await session.json("GET", target.path)
+    try:
+        obj = await session.json("GET", target.path)
+    except NotFound as error:
+        where = f' in namespace "{target.namespace}"'
+        raise KubectlError(f"error from server (NotFound): {error.message}{where}") from error
     if target.resource.gvr.resource == "pods":
         return [obj]
     selector = ",".join(f"{key}={value}" for key, value in selector_of(target, obj).items())
     listing = await session.json("GET", pods.path(target.namespace), query={"labelSelector": selector})
     members: list[Object] = listing["items"]
     if not members:
-        raise KubectlError(f"no pods found for {target.shown}")
+        raise KubectlError("timed out waiting for the condition")
     if len(members) > 1 and not values.all_pods:
         first = members[0]["metadata"]["name"]
         print(f"Found {len(members)} pods, using pod/{first}", file=sys.stderr)  # noqa: T201
@@ -115,7 +119,7 @@ def _containers(session: Session, pod: Object) -> Iterator[str]:
     name = pod["metadata"]["name"]
     if values.container:
         if values.container not in names:
-            raise KubectlError(f"container {values.container} is not valid for pod {name}")
+            raise KubectlError(f"container {values.container} is not valid for pod {name} out of: {_listed(pod)}")
         yield values.container
         return
     ordinary = [one["name"] for one in pod["spec"]["containers"]]

@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from sampan.kubectl.command import Command
 
 COMMANDS: dict[str, str] = {
+    "annotate": "sampan.kubectl.metadata:ANNOTATE",
+    "api-resources": "sampan.kubectl.info:API_RESOURCES",
+    "api-versions": "sampan.kubectl.info:API_VERSIONS",
     "attach": "sampan.kubectl.exec:ATTACH",
+    "cluster-info": "sampan.kubectl.info:CLUSTER_INFO",
     "delete": "sampan.kubectl.delete:DELETE",
     "describe": "sampan.kubectl.describe.command:DESCRIBE",
     "exec": "sampan.kubectl.exec:EXEC",
     "expose": "sampan.kubectl.expose:EXPOSE",
     "get": "sampan.kubectl.get:GET",
+    "label": "sampan.kubectl.metadata:LABEL",
     "logs": "sampan.kubectl.logs:LOGS",
+    "patch": "sampan.kubectl.patch:PATCH",
     "port-forward": "sampan.kubectl.portforward:PORT_FORWARD",
     "run": "sampan.kubectl.run:RUN",
     "scale": "sampan.kubectl.scale:SCALE",
+    "version": "sampan.kubectl.info:VERSION",
 }
 """Command name -> module:attribute of its `Command`; subcommands hang on their parent."""
 
@@ -44,13 +51,13 @@ def main(arguments: Sequence[str]) -> int:
         return 141
     except KubectlError as error:
         if text := error.render():
-            print(text, file=sys.stderr)  # noqa: T201
+            print(text, file=sys.stderr)
         return error.code
     except APIStatusError as error:
-        print(render_status_error(error), file=sys.stderr)  # noqa: T201
+        print(render_status_error(error), file=sys.stderr)
         return 1
     except (SampanError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {error}", file=sys.stderr)
         return 1
 
 
@@ -59,7 +66,7 @@ async def _run(arguments: list[str]) -> int:
     if command is None:
         return _usage(arguments)
     if any(one in ("-h", "--help") for one in rest[: rest.index("--") if "--" in rest else None]):
-        print(command.help(path))  # noqa: T201
+        print(command.help(path))
         return 0
     values, positional, dash = parse(rest, (*command.flags, *GLOBAL_FLAGS), path)
     session = Session(values, path)
@@ -115,9 +122,9 @@ def _load(place: str) -> Command:
 def _usage(arguments: list[str]) -> int:
     index = _first_word(arguments)
     if index is None:
-        print("kubectl controls the Kubernetes cluster manager.\n\nCommands:")  # noqa: T201
+        print("kubectl controls the Kubernetes cluster manager.\n\nCommands:")
         for name in sorted(set(COMMANDS)):
-            print(f"  {name:16} {_load(COMMANDS[name]).short}")  # noqa: T201
+            print(f"  {name:16} {_load(COMMANDS[name]).short}")
         return 0
-    print(f'error: unknown command "{arguments[index]}" for "kubectl"', file=sys.stderr)  # noqa: T201
+    print(f'error: unknown command "{arguments[index]}" for "kubectl"', file=sys.stderr)
     return 1

@@ -40,7 +40,7 @@ def is_structured(output: str) -> bool:
     return output not in ("", "wide")
 
 
-def printer(values: Values) -> Callable[[Object], str]:
+def printer(values: Values, *, typed: bool = False) -> Callable[[Object], str]:
     """Build the function that prints one object (or a List of them). Raises KubectlError for an unknown format."""
     output: str = values.output
     kind, separator, template = output.partition("=")
@@ -56,7 +56,7 @@ def printer(values: Values) -> Callable[[Object], str]:
         case "yaml":
             return lambda obj: to_yaml(clean(obj))
         case "json":
-            return lambda obj: to_json(clean(obj))
+            return lambda obj: to_json(go_ordered(clean(obj)) if typed else clean(obj), sort=not typed)
         case "name":
             return lambda obj: "".join(f"{name_line(one)}\n" for one in items_of(obj))
         case "jsonpath" | "jsonpath-as-json":
@@ -93,9 +93,16 @@ def without_managed_fields(obj: Object) -> Object:
     return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
 
 
-def to_json(obj: Any) -> str:
-    """Spell an object as ``-o json`` does: sorted keys, four blanks, HTML-unsafe characters escaped as Go escapes them."""
-    text = json.dumps(obj, indent=4, sort_keys=True, ensure_ascii=False)
+def go_ordered(obj: Object) -> Object:
+    """The object with its fields in the order of Go's types, as kubectl prints what it built itself."""
+    from sampan.kubectl.goorder import ordered  # noqa: PLC0415 - start-up time
+
+    return ordered(obj)
+
+
+def to_json(obj: Any, *, sort: bool = True) -> str:
+    """Spell an object as ``-o json`` does: four blanks, HTML-unsafe characters escaped as Go escapes them."""
+    text = json.dumps(obj, indent=4, sort_keys=sort, ensure_ascii=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e") + "\n"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sampan.api import mergepatch
 from sampan.kubectl.builder import Target
 from sampan.kubectl.command import Command
-from sampan.kubectl.errors import KubectlError, UsageError
+from sampan.kubectl.errors import KubectlError
 from sampan.kubectl.flags import Flag
 from sampan.kubectl.parsing import environment, pairs
 from sampan.kubectl.writing import WRITE_FLAGS, create, dry_run_of, manager_flag, report
@@ -52,7 +52,7 @@ async def run(session: Session, arguments: list[str], dash: int) -> int | None:
     names = arguments[:dash] if dash >= 0 else arguments[:1]
     command = arguments[dash:] if dash >= 0 else arguments[1:]
     if len(names) != 1:
-        raise UsageError("NAME is required for run" if not names else "exactly one NAME is required", session.command)
+        raise KubectlError("NAME is required for run")
     name = names[0]
     _check(values)
     if values.generator == "run/v1":
@@ -64,19 +64,20 @@ async def run(session: Session, arguments: list[str], dash: int) -> int | None:
     resource = (await session.mapper()).resource(type_)
     target = Target(resource=resource, namespace=session.namespace, name=name)
     created = await create(session, target, manifest)
-    if values.expose:
-        await _expose(session, name)
+    exposed = await _expose(session, name) if values.expose else None
     if _attaches(values) and dry_run_of(values) == "none":
         from sampan.kubectl.attach import attach_to_new_pod  # noqa: PLC0415 - start-up time
 
         return await attach_to_new_pod(session, created)
-    report(session, target, created, "created")
+    report(session, target, created, "created", typed=True)
+    if exposed is not None:
+        report(session, *exposed, "created", typed=True)
     return None
 
 
 def _check(values: Values) -> None:
     if not values.image:
-        raise KubectlError("--image is required")
+        raise KubectlError('required flag(s) "image" not set')
     if " " in values.image or values.image != values.image.strip():
         raise KubectlError(f'Invalid image name "{values.image}": invalid reference format')
     if values.generator not in ("", "run/v1", "run-pod/v1"):
@@ -84,7 +85,7 @@ def _check(values: Values) -> None:
     if values.tty and not values.stdin:
         raise KubectlError("-i/--stdin is required for containers with -t/--tty=true")
     if values.restart not in _RESTART:
-        raise KubectlError(f"invalid restart policy: {values.restart}")
+        raise KubectlError(f"invalid restart policy: {values.restart}, valid values are: Always, OnFailure, Never")
     if values.expose and not values.port:
         raise KubectlError("--port must be set when exposing a service")
     if values.rm and not _attaches(values):
@@ -121,7 +122,7 @@ def _container(values: Values, name: str, command: list[str]) -> Object:
 
 def _port(text: str) -> int:
     if not text.isdigit():
-        raise KubectlError(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+        raise KubectlError("--port must be a number")
     return int(text)
 
 
@@ -156,14 +157,14 @@ def _override(values: Values, manifest: Object) -> Object:
     try:
         overrides = json.loads(values.overrides)
     except ValueError as error:
-        raise KubectlError(f"--overrides is no JSON: {error}") from error
+        raise KubectlError("Invalid JSON Patch") from error
     if values.override_type != "merge":
         raise KubectlError(f"--override-type {values.override_type!r} is not supported; use merge")
     merged: Object = mergepatch.apply(manifest, overrides)
     return merged
 
 
-async def _expose(session: Session, name: str) -> None:
+async def _expose(session: Session, name: str) -> tuple[Target, Object]:
     values = session.values
     resource = (await session.mapper()).resource("services")
     target = Target(resource=resource, namespace=session.namespace, name=name)
@@ -175,7 +176,7 @@ async def _expose(session: Session, name: str) -> None:
         "metadata": {"name": name},
         "spec": {"ports": [{"port": port, "protocol": "TCP", "targetPort": port}], "selector": labels},
     }
-    report(session, target, await create(session, target, service), "created")
+    return target, await create(session, target, service)
 
 
 RUN = Command(

@@ -64,8 +64,6 @@ async def _members(session: Session, target: Target) -> list[Target]:
 async def _scale(session: Session, target: Target) -> None:
     values = session.values
     path = target.resource.path(target.namespace, target.name, "scale")
-    if "scale" not in target.resource.subresources:
-        raise KubectlError(f"cannot scale {target.resource.qualified}: the server has no scale subresource for it")
     if dry_run_of(values) == "client":
         report(session, target, await session.json("GET", target.path), "scaled")
         return

@@ -46,15 +46,15 @@ def write_query(values: Values) -> dict[str, str]:
     return query
 
 
-def report(session: Session, target: Target, obj: Object, what: str) -> None:
-    """Print what was done: ``pod/x created``, or the object under -o."""
+def report(session: Session, target: Target, obj: Object, what: str, *, typed: bool = False) -> None:
+    """Print what was done: ``pod/x created``, or the object under -o. typed: kubectl holds it as a Go type."""
     values = session.values
     if values.output == "name" or not values.output:
         suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[dry_run_of(values)]
         line = target.shown if values.output else f"{target.shown} {what}{suffix}"
         print(line)  # noqa: T201
         return
-    sys.stdout.write(printer(values)(with_type(obj, target)))
+    sys.stdout.write(printer(values, typed=typed)(with_type(obj, target)))
 
 
 def with_type(obj: Object, target: Target) -> Object:
