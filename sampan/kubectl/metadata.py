@@ -1,9 +1,9 @@
-"""`kubectl label` and `kubectl annotate`: set and remove pairs in metadata."""
+"""`kubectl label` and `kubectl annotate`: set and remove keys of metadata by a merge patch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 from sampan.api.errors import APIStatusError
 from sampan.client.interface import MERGE_PATCH
@@ -12,145 +12,158 @@ from sampan.kubectl.command import Command
 from sampan.kubectl.errors import KubectlError
 from sampan.kubectl.fetch import objects_of, require_names
 from sampan.kubectl.flags import Flag
-from sampan.kubectl.writing import WRITE_FLAGS, dry_run_of, manager_flag, report, write_query
+from sampan.kubectl.output import printer
+from sampan.kubectl.writing import WRITE_FLAGS, dry_run_of, manager_flag, with_type, write_query
 
 if TYPE_CHECKING:
     from sampan.api.object import Object
     from sampan.kubectl.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What differs between the two commands."""
-
-    field: str
-    word: str
-    done: str
-    removed: str
-
-
-_LABELS = _Kind("labels", "label", "labeled", "unlabeled")
-_ANNOTATIONS = _Kind("annotations", "annotation", "annotated", "annotated")
-
-
 def _flags(command: str) -> tuple[Flag, ...]:
     return (
-        *FILE_FLAGS, *SELECT_FLAGS, *WRITE_FLAGS, manager_flag(command),
+        *FILE_FLAGS,
+        *SELECT_FLAGS,
+        *WRITE_FLAGS,
+        manager_flag(command),
         Flag(name="all", kind="bool", help="All objects of the given types in the namespace."),
-        Flag(name="list", kind="bool", help="Show what the objects have."),
-        Flag(name="local", kind="bool", help="Change only what -f gives, and send nothing."),
-        Flag(name="overwrite", kind="bool", help="Let new values replace others."),
-        Flag(name="resource-version", help="Change only if the object is at this resourceVersion."),
-    )  # fmt: skip
+        Flag(name="list", kind="bool", help="Show the keys and values."),
+        Flag(name="local", kind="bool", help="Do not ask the server."),
+        Flag(name="overwrite", kind="bool", help="Replace values that are there."),
+        Flag(name="resource-version", help="Only if the object is at this resourceVersion."),
+    )
 
 
-async def run_label(session: Session, arguments: list[str], dash: int) -> None:
-    """Run `kubectl label`."""
+async def label(session: Session, arguments: list[str], dash: int) -> None:
+    """Run label."""
     del dash
-    await _run(session, arguments, _LABELS)
+    await _run(session, arguments, "label", "labels")
 
 
-async def run_annotate(session: Session, arguments: list[str], dash: int) -> None:
-    """Run `kubectl annotate`."""
+async def annotate(session: Session, arguments: list[str], dash: int) -> None:
+    """Run annotate."""
     del dash
-    await _run(session, arguments, _ANNOTATIONS)
+    await _run(session, arguments, "annotation", "annotations")
 
 
-async def _run(session: Session, arguments: list[str], kind: _Kind) -> None:
+async def _run(session: Session, arguments: list[str], what: str, field: str) -> None:
     values = session.values
-    names, new, gone = _split(arguments, kind)
-    if not new and not gone and not values.list:
-        raise KubectlError(f"at least one {kind.word} update is required")
-    targets = await (from_files(session) if values.filename else from_arguments(session, names))
-    if not targets:
+    resources, changes, removals = _split(arguments, what)
+    if not resources and not values.filename:
         raise KubectlError("one or more resources must be specified as <resource> <name> or <resource>/<name>")
+    if not changes and not removals and not values.list:
+        raise KubectlError(f"at least one {what} update is required")
+    targets = await (from_files(session) if values.filename else from_arguments(session, resources))
     require_names(session, targets)
     failures = Failures()
     for target, obj in await objects_of(session, targets, failures):
         try:
-            await _change(session, target, obj, kind, new, gone)
+            await _change(session, target, obj, (what, field), changes, removals)
         except (APIStatusError, KubectlError) as error:
             failures.add(error)
     failures.finish()
 
 
-def _split(arguments: list[str], kind: _Kind) -> tuple[list[str], dict[str, str], list[str]]:
-    """Take resources, new pairs and removals apart; pairs come after the resources. Raises KubectlError."""
-    names: list[str] = []
-    new: dict[str, str] = {}
-    gone: list[str] = []
+def _split(arguments: list[str], what: str) -> tuple[list[str], dict[str, str], list[str]]:
+    resources: list[str] = []
+    changes: dict[str, str] = {}
+    removals: list[str] = []
     for argument in arguments:
-        key, separator, value = argument.partition("=")
-        if separator:
-            if not key:
-                raise KubectlError(f"invalid {kind.word} spec: {argument}")
-            new[key] = value
-        elif argument.endswith("-") and len(argument) > 1:
-            gone.append(argument[:-1])
-        elif new or gone:
-            raise KubectlError(f"all resources must be specified before {kind.word} changes: {argument}")
+        key, equals, value = argument.partition("=")
+        if equals and key:
+            changes[key] = value
+        elif argument.endswith("-") and len(argument) > 1 and not equals:
+            removals.append(argument[:-1])
+        elif not changes and not removals:
+            resources.append(argument)
         else:
-            names.append(argument)
-    if both := [key for key in gone if key in new]:
-        raise KubectlError(f"cannot modify and remove {kind.word}(s) in the same command: {', '.join(both)}")
-    return names, new, gone
+            raise KubectlError(
+                f"all resources must be specified before {what} changes: {argument}"
+            )
+    both = sorted(set(changes) & set(removals))
+    if both:
+        kind = "a label" if what == "label" else "an annotation"
+        raise KubectlError(f"can not both modify and remove {kind} in the same command")
+    return resources, changes, removals
 
 
 async def _change(
-    session: Session, target: Target, obj: Object, kind: _Kind, new: dict[str, str], gone: list[str]
+    session: Session, target: Target, obj: Object, words: tuple[str, str], changes: dict[str, str], removals: list[str]
 ) -> None:
-    values = session.values
-    current: dict[str, str] = obj["metadata"].get(kind.field) or {}
+    values, (what, field) = session.values, words
+    current: dict[str, str] = obj["metadata"].get(field) or {}
     if values.list:
-        for key in sorted(current):
-            print(f"{key}={current[key]}")
+        _list(current)
         return
     if not values.overwrite:
-        for key, value in new.items():
-            if key in current and current[key] != value:
-                raise KubectlError(
-                    f"'{key}' already has a value ({current[key]}), and --overwrite is false"
-                    if kind is _LABELS
-                    else f"--overwrite is false but found the following declared annotation(s): '{key}' already has a "
-                    f"value ({current[key]})"
-                )
-    for key in gone:
-        if key not in current:
-            print(f'{kind.word} "{key}" not found.')
-    wanted = {**{key: value for key, value in current.items() if key not in gone}, **new}
-    done = _word(kind, current, wanted, new)
-    if dry_run_of(values) == "client" or values.local:
-        report(session, target, {**obj, "metadata": {**obj["metadata"], kind.field: wanted}}, done)
-        return
-    changes: dict[str, Any] = {key: value for key, value in wanted.items() if current.get(key) != value}
-    changes |= dict.fromkeys(key for key in gone if key in current)
-    patch: Object = {"metadata": {kind.field: changes}} if changes else {}
+        _check_overwrite(what, current, changes)
+    for key in removals:
+        if key not in current and what == "label":
+            print(f'label "{key}" not found.')
+    body: Object = {"metadata": {field: {**changes, **dict.fromkeys(removals)}}}
     if values.resource_version:
-        patch.setdefault("metadata", {})["resourceVersion"] = values.resource_version
-    answer = obj
-    if patch:
-        query = write_query(values)
-        answer = await session.json("PATCH", target.path, query=query, body=patch, content_type=MERGE_PATCH)
-    report(session, target, answer, done)
+        body["metadata"]["resourceVersion"] = values.resource_version
+    new = {**current, **changes}
+    for key in removals:
+        new.pop(key, None)
+    if what == "label":
+        done = _label_message(current, new, changes, removals)
+    else:
+        done = "annotated"
+    if dry_run_of(values) == "client" or (done == "not labeled" and not values.resource_version):
+        result = {**obj, "metadata": {**obj["metadata"], field: new}}
+    else:
+        result = await session.json(
+            "PATCH", target.path, query=write_query(values), body=body, content_type=MERGE_PATCH
+        )
+    _report(session, target, result, done)
 
 
-def _word(kind: _Kind, current: dict[str, str], wanted: dict[str, str], new: dict[str, str]) -> str:
-    if kind is _LABELS and current == wanted:
+def _check_overwrite(what: str, current: dict[str, str], changes: dict[str, str]) -> None:
+    taken = [key for key, value in sorted(changes.items()) if key in current and current[key] != value]
+    if not taken:
+        return
+    if what == "label":
+        key = taken[0]
+        raise KubectlError(f"'{key}' already has a value ({current[key]}), and --overwrite is false")
+    shown = "; ".join(f"'{key}' already has a value ({current[key]})" for key in taken)
+    raise KubectlError(f"--overwrite is false but found the following declared annotation(s): {shown}")
+
+
+def _label_message(
+    current: dict[str, str], new: dict[str, str], changes: dict[str, str], removals: list[str]
+) -> str:
+    if current == new:
         return "not labeled"
-    return kind.removed if not new else kind.done
+    labelled = any(current.get(key) != value for key, value in changes.items())
+    return "labeled" if labelled or not removals else "unlabeled"
+
+
+def _list(current: dict[str, str]) -> None:
+    for key, value in sorted(current.items()):
+        print(f"{key}={value}")
+
+
+def _report(session: Session, target: Target, obj: Object, done: str) -> None:
+    values = session.values
+    if values.output and values.output != "name":
+        sys.stdout.write(printer(values)(with_type(obj, target)))
+        return
+    suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[dry_run_of(values)]
+    print(target.shown if values.output else f"{target.shown} {done}{suffix}")
 
 
 LABEL = Command(
     name="label",
     short="Update the labels on a resource.",
     usage="[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version]",
-    run=run_label,
+    run=label,
     flags=_flags("label"),
 )
 ANNOTATE = Command(
     name="annotate",
     short="Update the annotations on a resource.",
     usage="[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version]",
-    run=run_annotate,
+    run=annotate,
     flags=_flags("annotate"),
 )
