@@ -23,6 +23,7 @@ from sampan.cmd.archive import open_archive
 from sampan.cmd.cli import data_dir_option, option
 from sampan.cmd.imagename import full_name, registry_of
 from sampan.cmd.node import NodeLayout, node_of
+from sampan.cmd.registryerror import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -91,8 +92,7 @@ def push(directory: ClusterDirectory, name: str, **registry: Any) -> None:
     with _temporary_archive(node) as archive:
         _export(node, archive, [full])
         target = f"docker://{_reachable(directory, full)}"
-        options = _skopeo_options("dest", full, registry)
-        subprocess_run([_program("skopeo", "skopeo"), "copy", *options, f"oci-archive:{archive}", target])
+        _skopeo_copy(full, *_skopeo_options("dest", full, registry), f"oci-archive:{archive}", target)
     click.echo(f"pushed {full}")
 
 
@@ -105,8 +105,7 @@ def pull(directory: ClusterDirectory, name: str, **registry: Any) -> None:
     node, full = node_of(directory), full_name(name)
     with _temporary_archive(node) as archive:
         source = f"docker://{_reachable(directory, full)}"
-        options = _skopeo_options("src", full, registry)
-        subprocess_run([_program("skopeo", "skopeo"), "copy", *options, source, f"oci-archive:{archive}:{full}"])
+        _skopeo_copy(full, *_skopeo_options("src", full, registry), source, f"oci-archive:{archive}:{full}")
         _import(node, archive, base_name="")
     click.echo(f"pulled {full}")
 
@@ -119,7 +118,7 @@ def load(directory: ClusterDirectory, name: str, archive: Path) -> None:
     """Load images from a docker or OCI ARCHIVE (or OCI layout folder); usable by name at once."""
     node = node_of(directory)
     with open_archive(archive, node.root) as (path, names):
-        if not names and not name:
+        if not name and not all(_is_full(one) for one in names or [""]):
             raise ImageError(f"{archive} names no image; give one: sampan image load --name NAME {archive}")
         base = full_name(name) if name else ""
         loaded = _import(node, path, base_name=base)
@@ -178,9 +177,26 @@ def subprocess_run(argv: Sequence[str], *, show: bool = False) -> str:
     else:
         result = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode != 0:
-        words = "\n".join((result.stderr or result.stdout or "").strip().splitlines()[-5:])
-        raise ImageError(f"{Path(argv[0]).name} failed (exit code {result.returncode}):\n{words}")
+        raise ImageError(_failure(argv[0], result))
     return result.stdout or ""
+
+
+def _failure(program: str, result: subprocess.CompletedProcess[str]) -> str:
+    words = "\n".join((result.stderr or result.stdout or "").strip().splitlines()[-5:])
+    return f"{Path(program).name} failed (exit code {result.returncode}):\n{words}"
+
+
+def _is_full(name: str) -> bool:
+    """Whether a name in an archive is more than a bare tag, which is all that an OCI layout must give."""
+    return "/" in name or ":" in name
+
+
+def _skopeo_copy(full: str, *arguments: str) -> None:
+    program = _program("skopeo", "skopeo")
+    result = subprocess.run([program, "copy", *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    if result.returncode != 0:
+        known = explain(result.stderr, registry_of(full))
+        raise ImageError(known or _failure(program, result))
 
 
 def _program(name: str, package: str) -> str:

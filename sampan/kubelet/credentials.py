@@ -31,7 +31,7 @@ def matching(image: str, secrets: Iterable[Object]) -> list[RegistryAuth]:
         for server, entry in _entries(secret).items():
             host, _, prefix = _strip(server).partition("/")
             if _host_matches(host, registry) and (not prefix or path == prefix or path.startswith(prefix + "/")):
-                found.append((len(server), _auth(entry, host)))
+                found.append((len(server), _auth(entry)))
     return [auth for _, auth in sorted(found, key=lambda item: -item[0])]
 
 
@@ -86,7 +86,8 @@ def _host_matches(pattern: str, host: str) -> bool:
     return len(wanted) == len(given) and all(fnmatchcase(g, w) for w, g in zip(wanted, given, strict=True))
 
 
-def _auth(entry: Any, host: str) -> RegistryAuth:
+def _auth(entry: Any) -> RegistryAuth:
+    """Make the credentials of an entry. No server address, as kubelet: containerd would refuse one with a port."""
     entry = entry if isinstance(entry, dict) else {}
     username, password = entry.get("username", ""), entry.get("password", "")
     if entry.get("auth") and not username:
@@ -98,7 +99,6 @@ def _auth(entry: Any, host: str) -> RegistryAuth:
     return RegistryAuth(
         username=username,
         password=password,
-        server_address=host,
         identity_token=entry.get("identitytoken", ""),
         registry_token=entry.get("registrytoken", ""),
     )

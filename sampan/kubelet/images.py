@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 _log = logger("kubelet.images")
 
+_SHOW_FAILURE_SECONDS = 1.0
+"""ErrImagePull is shown this long before the wait turns into ImagePullBackOff: kubelet's next look (a relist's event)
+comes about as soon. The next pull comes when the back-off is over, not then.
+"""
+
 
 class StartError(SampanError):
     """A container cannot be started now.
@@ -105,7 +110,7 @@ class ImageManager:
             now = self._clock.time()
             self._backoff.next(key, at=now, now=now)
             self._failures[key] = str(error)
-            raise StartError("ErrImagePull", str(error), retry_after=self._backoff.delay(key)) from error
+            raise StartError("ErrImagePull", str(error), retry_after=_SHOW_FAILURE_SECONDS) from error
         end = self._clock.monotonic()
         self._failures.pop(key, None)
         text = (
