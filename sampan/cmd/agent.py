@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sampan.base.tasks import Started
 
 logger = log.logger("agent")
+LOCAL_REGISTRY = "localhost:5000"
 _RETRY_SECONDS = 0.1
 _DISCOVERY_SECONDS = 30.0
 
@@ -116,6 +117,7 @@ class Agent:
             try:
                 facts = await self._facts(client)
                 endpoint = await runtime
+                self._use_local_registry(facts, config)
                 await self._run_node(client, config, facts, endpoint, started)
             finally:
                 await tasks.shielded(transport.close(), seconds=2)
@@ -245,6 +247,20 @@ class Agent:
             await self._clock.sleep(_RETRY_SECONDS)
 
     # -- containerd
+
+    def _use_local_registry(self, facts: Mapping[str, str], config: ClientConfig) -> None:
+        """Pull images of localhost:5000 from the cluster's registry, unless this node was told where that is."""
+        url = facts.get("localRegistry", "")
+        told = any(mirror.startswith(f"{LOCAL_REGISTRY}=") for mirror in self._options.registry_mirror)
+        if not url or told or not config.certificate_file or self._options.container_runtime_endpoint:
+            return
+        from sampan.kubelet import containerd  # noqa: PLC0415
+
+        ca_file = self._options.data_dir / "pki" / "ca.crt"
+        host = containerd.RegistryHost(
+            url=url, ca=str(ca_file), client_certificate=config.certificate_file, client_key=config.key_file
+        )
+        containerd.write_registry_hosts(self._layout.containerd_directory / "certs.d", {LOCAL_REGISTRY: host})
 
     async def _start_runtime(self, group: asyncio.TaskGroup) -> str:
         """Start or adopt the private containerd and return its endpoint; with an endpoint given, return that."""

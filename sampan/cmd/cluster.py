@@ -37,13 +37,18 @@ class ClusterError(SampanError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
-    """What a cluster owns on this machine. Ranges are CIDRs."""
+    """What a cluster owns on this machine. Ranges are CIDRs.
+
+    registry_port: where the registry takes pushes, on loopback. registry_node_port: where other nodes pull from it,
+    with their certificates; 0 for a cluster that was made before there was one.
+    """
 
     identity: str
     node_name: str
     secure_port: int
     kubelet_port: int
     registry_port: int
+    registry_node_port: int = 0
     cluster_cidr: str
     service_cidr: str
     load_balancer_cidr: str
@@ -169,6 +174,7 @@ def pick_config(directory: ClusterDirectory, *, nodes: bool, used: list[str]) ->
         secure_port=_free_port(6443, taken),
         kubelet_port=_free_port(10250, taken),
         registry_port=_free_port(5000, taken),
+        registry_node_port=_free_port(5443, taken),
         cluster_cidr=ranges[0],
         service_cidr=ranges[1],
         load_balancer_cidr=ranges[2],
@@ -205,3 +211,14 @@ def is_port_free(port: int, address: str = "0.0.0.0") -> bool:  # noqa: S104 - a
         except OSError:
             return False
     return True
+
+
+def machine_address() -> str:
+    """The address under which other machines reach this one: that of the default route; "" without one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # a documentation address: nothing is sent, the kernel only picks a route
+        except OSError:
+            return ""
+        address: str = probe.getsockname()[0]
+    return "" if address.startswith("127.") else address

@@ -65,7 +65,9 @@ async def _stop(directory: ClusterDirectory) -> None:
             with progress.step("containerd"):
                 await _end(node.run / "containerd.json")
     with progress.step("server and registry"):
-        await asyncio.gather(*(_end(directory.run / f"{name}.json") for name in ("server", "registry")))
+        await asyncio.gather(
+            *(_end(directory.run / f"{name}.json") for name in ("server", "registry", "node-registry"))
+        )
     with progress.step("network, mounts and cgroups"):
         for node in (NodeLayout(directory.agent), NodeLayout(directory.root)):
             await leftovers.remove_host_objects(node)

@@ -19,10 +19,11 @@ import click
 
 from sampan.base import log, tasks
 from sampan.base.clock import RealClock
-from sampan.base.pki import write_private
+from sampan.base.pki import CertificateAuthority, write_private
 from sampan.base.processes import Command, Supervised
 from sampan.cmd.api import AdminAPI
 from sampan.cmd.cli import data_dir_option, log_level_option
+from sampan.cmd.cluster import machine_address
 from sampan.cmd.service import first_error
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Supervisor:
         self._clock = clock
         self._log_level = log_level
         self._processes: list[Supervised] = []
+        wanted = config.nodes and config.registry_node_port and shutil.which("docker-registry")
+        self._registry_address = machine_address() if wanted else ""
 
     async def run(self) -> None:
         """Run until a signal; see the module's docstring for which does what."""
@@ -85,12 +88,12 @@ class Supervisor:
             admin = AdminAPI(self._directory.kubeconfig)
             server = self._process("server", self._server_arguments())
             early = [tasks.spawn(group, self._keep(group, server, admin.is_ready), name="start server")]
-            if self._config.nodes and (program := shutil.which("docker-registry")):
-                registry = self._command("registry", [program, "serve", str(self._write_registry_config())])
-                port = self._config.registry_port
-                ready = self._keep(group, registry, lambda: is_listening("127.0.0.1", port))
-                early.append(tasks.spawn(group, ready, name="start registry"))
+            program = shutil.which("docker-registry") if self._config.nodes else None
+            if program is not None:
+                early.append(tasks.spawn(group, self._start_registry(group, program), name="start registry"))
             await early[0]
+            if program is not None and self._registry_address:
+                early.append(tasks.spawn(group, self._start_node_registry(group, program), name="start node registry"))
             if self._config.nodes:
                 if not (self._directory.agent / "pki" / "kubelet-client.crt").exists():
                     await self._write_join_token(admin)
@@ -99,6 +102,15 @@ class Supervisor:
             await asyncio.gather(*early)
             _notify_systemd()
             logger.info("Cluster is up", url=f"https://127.0.0.1:{self._config.secure_port}")
+
+    async def _start_registry(self, group: asyncio.TaskGroup, program: str) -> None:
+        process = self._command("registry", [program, "serve", self._write_registry_config()])
+        await self._keep(group, process, lambda: is_listening("127.0.0.1", self._config.registry_port))
+
+    async def _start_node_registry(self, group: asyncio.TaskGroup, program: str) -> None:
+        address, port = self._registry_address, self._config.registry_node_port
+        process = self._command("node-registry", [program, "serve", self._write_node_registry_config(address)])
+        await self._keep(group, process, lambda: is_listening(address, port))
 
     async def _keep(self, group: asyncio.TaskGroup, process: Supervised, ready: Callable[[], Awaitable[bool]]) -> None:
         self._processes.append(process)
@@ -123,6 +135,8 @@ class Supervisor:
             "load-balancer-cidr": config.load_balancer_cidr,
             "log-level": self._log_level,
         }
+        if self._registry_address:
+            arguments["local-registry"] = f"https://{self._registry_address}:{config.registry_node_port}"
         if config.datastore:
             arguments["datastore"] = config.datastore
         return [f"--{key}={value}" for key, value in arguments.items()]
@@ -141,14 +155,27 @@ class Supervisor:
         return [f"--{key}={value}" for key, value in arguments.items()]
 
     def _write_registry_config(self) -> str:
-        """The registry listens on loopback only: what is pushed there needs no credentials."""
-        storage = self._directory.registry
-        storage.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = storage / "config.yml"
-        path.write_text(
-            f"version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {storage}/data}}, "
-            f"delete: {{enabled: true}}}}\nhttp: {{addr: '127.0.0.1:{self._config.registry_port}'}}\n"
-        )
+        """Where images are pushed: on loopback only, so no credentials are needed."""
+        return self._write_config("config.yml", f"http: {{addr: '127.0.0.1:{self._config.registry_port}'}}")
+
+    def _write_node_registry_config(self, address: str) -> str:
+        """Where other nodes pull the same images: read-only, over TLS, with a client certificate of the cluster."""
+        folder = self._directory.registry / "pki"
+        authority = CertificateAuthority.load_or_create(self._directory.server / "pki", "ca", "kubernetes")
+        pair = authority.issue("sampan-registry", names=[address], usages=("server auth",))
+        write_private(folder / "tls.crt", pair.certificate)
+        write_private(folder / "tls.key", pair.key)
+        write_private(folder / "ca.crt", authority.certificate, mode=0o644)
+        tls = f"tls: {{certificate: {folder}/tls.crt, key: {folder}/tls.key, clientcas: [{folder}/ca.crt]}}"
+        http = f"http: {{addr: '{address}:{self._config.registry_node_port}', {tls}}}"
+        return self._write_config("nodes.yml", http, storage="maintenance: {readonly: {enabled: true}}")
+
+    def _write_config(self, name: str, http: str, *, storage: str = "delete: {enabled: true}") -> str:
+        folder = self._directory.registry
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data = f"filesystem: {{rootdirectory: {folder}/data}}"
+        path = folder / name
+        path.write_text(f"version: 0.1\nlog: {{level: warn}}\nstorage: {{{data}, {storage}}}\n{http}\n")
         return str(path)
 
     async def _write_join_token(self, admin: AdminAPI) -> None:

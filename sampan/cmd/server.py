@@ -54,6 +54,7 @@ class ControlPlaneOptions:
     node_ports: tuple[int, int]
     cluster_cidr: str
     load_balancer_cidr: str
+    local_registry: str
     components: tuple[str, ...]
     issuer: str
     names: tuple[str, ...]
@@ -103,6 +104,10 @@ def _port_range(ctx: click.Context, parameter: click.Parameter, value: str) -> t
 )  # fmt: skip
 @option("--cluster-cidr", default="10.244.0.0/16", help="Addresses of pods; each node gets a part.")
 @option("--load-balancer-cidr", default="", help="External addresses of services of type LoadBalancer.")
+@option(
+    "--local-registry", default="",
+    help="URL under which nodes pull images of localhost:5000, with their certificates; told to those that join.",
+)  # fmt: skip
 @option(
     "--components", default=",".join(COMPONENTS), callback=_components,
     help="Which parts run: apiserver alone is what kube-apiserver itself runs.",
@@ -204,7 +209,7 @@ class ControlPlane:
         facts = ClusterFacts(
             server=api.advertised_url, ca=api.ca, cluster_cidr=self._options.cluster_cidr,
             service_cidr=self._options.service_cidr, load_balancer_cidr=self._options.load_balancer_cidr,
-            dns_address=str(ipaddress.ip_network(first_range)[10]),
+            dns_address=str(ipaddress.ip_network(first_range)[10]), registry=self._options.local_registry,
         )  # fmt: skip
         await ensure(client, facts)
 

@@ -36,7 +36,7 @@ def status(directory: ClusterDirectory) -> int:
 
 
 def _records(directory: ClusterDirectory, config: ClusterConfig) -> list[tuple[str, ProcessRecord | None]]:
-    names = ["supervisor", "server", *(["registry", "agent"] if config.nodes else [])]
+    names = ["supervisor", "server", *(["registry", "node-registry", "agent"] if config.nodes else [])]
     found = [(name, ProcessRecord.load(directory.run / f"{name}.json")) for name in names]
     if config.nodes:
         found.append(("containerd", ProcessRecord.load(NodeLayout(directory.agent).run / "containerd.json")))

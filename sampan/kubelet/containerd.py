@@ -30,10 +30,15 @@ class ContainerdMissingError(SampanError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryHost:
-    """How to reach one registry. url: ``http://localhost:5000``; ca: PEM file; skip_verify: take any certificate."""
+    """How to reach one registry.
+
+    url: ``http://localhost:5000``. ca, client_certificate, client_key: PEM files. skip_verify: take any certificate.
+    """
 
     url: str
     ca: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
     skip_verify: bool = False
 
 
@@ -66,7 +71,7 @@ def write_config(options: ContainerdOptions) -> Path:
     for directory in (options.directory, options.directory / "root", options.state, options.cni_conf_dir):
         directory.mkdir(parents=True, exist_ok=True)
     hosts = options.directory / "certs.d"
-    _write_hosts(hosts, options.registries)
+    write_registry_hosts(hosts, options.registries)
     options.config_file.write_text(_toml(_config(options, hosts)))
     return options.config_file
 
@@ -132,7 +137,11 @@ def _config(options: ContainerdOptions, hosts: Path) -> dict[str, Any]:
     }
 
 
-def _write_hosts(directory: Path, registries: Mapping[str, RegistryHost]) -> None:
+def write_registry_hosts(directory: Path, registries: Mapping[str, RegistryHost]) -> None:
+    """Write how registries are reached; containerd looks at each pull.
+
+    directory: ``certs.d`` beside its configuration.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for name, host in registries.items():
         target = directory / name
@@ -140,6 +149,8 @@ def _write_hosts(directory: Path, registries: Mapping[str, RegistryHost]) -> Non
         lines = [f'server = "{host.url}"', "", f'[host."{host.url}"]', '  capabilities = ["pull", "resolve", "push"]']
         if host.ca:
             lines.append(f"  ca = {json.dumps(host.ca)}")
+        if host.client_certificate:
+            lines.append(f"  client = [{json.dumps([host.client_certificate, host.client_key])}]")
         if host.skip_verify:
             lines.append("  skip_verify = true")
         (target / "hosts.toml").write_text("\n".join(lines) + "\n")

@@ -250,7 +250,7 @@ def test_second_up_says_that_the_cluster_runs(machine):
 
 def test_status_shows_processes_and_node(machine):
     shown = machine.sampan("status")
-    for process in ("supervisor", "server", "registry", "agent", "containerd"):
+    for process in ("supervisor", "server", "registry", "node-registry", "agent", "containerd"):
         assert re.search(rf"{process} +running", shown), shown
     assert re.search(r"n1 +Ready", shown)
 
@@ -261,7 +261,7 @@ def test_killed_process_comes_back_and_no_container_restarts(kubia, process):
     pid = kubia.record(process)["pid"]
     os.kill(pid, signal.SIGKILL)
     until(lambda: kubia.record(process)["pid"] != pid, f"{process} to be started again")
-    until(lambda: kubia.sampan("status", check=False).count("running") == 5, "all processes to run")
+    until(lambda: kubia.sampan("status", check=False).count("running") == 6, "all processes to run")
     until(lambda: len(kubia.ready_pods("run=kubia")) == 3, "three ready pods")
     after = {pod["metadata"]["name"]: pod["status"]["containerStatuses"] for pod in kubia.ready_pods("run=kubia")}
     assert {name: one[0]["containerID"] for name, one in after.items()} == {
