@@ -1,7 +1,8 @@
 """What an installer adds to a bare control plane, so that nodes can join and pods can resolve names.
 
 kubeadm creates the same objects: the ``cluster-info`` ConfigMap that anyone may read, the rights of bootstrap tokens
-and nodes, and the ``kube-dns`` Service. `sampan-cluster` in kube-system tells agents the cluster's ranges.
+and nodes, and the ``kube-dns`` Service. The StorageClass `local-path` is sampan's own. `sampan-cluster` in
+kube-system tells agents the cluster's ranges.
 Every write is conditional: what an administrator changed stays as it is, but for the data that describes this server.
 """
 
@@ -16,7 +17,9 @@ import orjson
 
 from sampan.api.errors import AlreadyExists, NotFound
 from sampan.api.gvk import GroupVersionResource
+from sampan.api.volumes import DEFAULT_CLASS, LOCAL_PATH
 from sampan.client.interface import MERGE_PATCH
+from sampan.client.resources import STORAGECLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +32,7 @@ SERVICES = GroupVersionResource("", "v1", "services")
 _RBAC = "rbac.authorization.k8s.io"
 ROLES = GroupVersionResource(_RBAC, "v1", "roles")
 ROLE_BINDINGS = GroupVersionResource(_RBAC, "v1", "rolebindings")
+CLUSTER_ROLES = GroupVersionResource(_RBAC, "v1", "clusterroles")
 CLUSTER_ROLE_BINDINGS = GroupVersionResource(_RBAC, "v1", "clusterrolebindings")
 CLUSTER_CONFIG = "sampan-cluster"
 CLUSTER_INFO = "cluster-info"
@@ -46,6 +50,7 @@ class ClusterFacts:
     service_cidr: str
     load_balancer_cidr: str
     dns_address: str
+    registry: str = ""
     cluster_domain: str = "cluster.local"
 
     def to_data(self) -> dict[str, str]:
@@ -56,6 +61,7 @@ class ClusterFacts:
             "serviceClusterIPRange": self.service_cidr,
             "loadBalancerCIDR": self.load_balancer_cidr,
             "clusterDNS": self.dns_address,
+            "localRegistry": self.registry,
             "clusterDomain": self.cluster_domain,
         }
 
@@ -97,6 +103,10 @@ def _objects(facts: ClusterFacts) -> Iterator[tuple[GroupVersionResource, Object
     yield CLUSTER_ROLE_BINDINGS, _cluster_role_binding("sampan:node-proxier", "system:node-proxier", nodes)
     yield CLUSTER_ROLE_BINDINGS, _cluster_role_binding("sampan:node-dns", "system:kube-dns", nodes)
     yield SERVICES, _dns_service(facts.dns_address)
+    yield STORAGECLASSES, _storage_class()
+    rule = {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get", "list", "watch"]}
+    yield CLUSTER_ROLES, _cluster_role("sampan:local-path", rule)
+    yield CLUSTER_ROLE_BINDINGS, _cluster_role_binding("sampan:local-path", "sampan:local-path", nodes)
 
 
 def _metadata(name: str, namespace: str = "") -> Object:
@@ -141,6 +151,23 @@ def _cluster_info(facts: ClusterFacts) -> str:
     cluster = {"certificate-authority-data": base64.b64encode(facts.ca).decode(), "server": facts.server}
     document = {"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": cluster}]}
     return orjson.dumps(document).decode()
+
+
+def _cluster_role(name: str, rule: Object) -> Object:
+    return {"apiVersion": f"{_RBAC}/v1", "kind": "ClusterRole", "metadata": _metadata(name), "rules": [rule]}
+
+
+def _storage_class() -> Object:
+    """The class that claims get when they name none: directories on the node of their first pod."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {**_metadata("local-path"), "annotations": {DEFAULT_CLASS: "true"}},
+        "provisioner": LOCAL_PATH,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "allowVolumeExpansion": True,
+    }
 
 
 def _dns_service(address: str) -> Object:
