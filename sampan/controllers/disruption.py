@@ -252,7 +252,8 @@ def _is_healthy(pod: PodView, disrupted: Mapping[str, str]) -> bool:
 
 def _condition(status: Object, value: str, reason: str, message: str, now: str) -> Object:
     """The DisruptionAllowed condition; its time changes only with its status."""
-    known = next((one for one in status.get("conditions") or () if one.get("type") == "DisruptionAllowed"), {})
+    found = [one for one in status.get("conditions") or () if one.get("type") == "DisruptionAllowed"]
+    known: Object = found[0] if found else {}
     same = known.get("status") == value
     made: Object = {
         "type": "DisruptionAllowed",

@@ -40,6 +40,11 @@ _TABLE: dict[str, tuple[str, str]] = {
     "certificatesigningrequest-cleaner-controller": ("csr", "new_cleaner"),
     "token-cleaner-controller": ("tokencleaner", "new"),
     "clusterrole-aggregation-controller": ("clusterroleaggregation", "new"),
+    "persistentvolume-binder-controller": ("volumebinder", "new"),
+    "persistentvolumeclaim-protection-controller": ("volumeprotection", "new_claim_protection"),
+    "persistentvolume-protection-controller": ("volumeprotection", "new_volume_protection"),
+    "ephemeral-volume-controller": ("ephemeralvolume", "new"),
+    "local-path-provisioner": ("localpath", "new"),
     "disruption-controller": ("disruption", "new"),
     "stale-disruption-condition-controller": ("disruption", "new_condition_cleaner"),
 }
