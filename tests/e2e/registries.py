@@ -7,10 +7,7 @@ same user and password and answers with a signed JWT.
 from __future__ import annotations
 
 import base64
-import ctypes
 import json
-import os
-import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sampan.base.pki import CertificateAuthority
+from tests.e2e.inside import inside
 
 if TYPE_CHECKING:
     import subprocess
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 USER, PASSWORD = "reader", "s3cret"
 _HASH = "$2b$05$B85d85N74NT6GjO.jbkTaeGFAOY7Q9AOoOMkfep7woHC9v5tsHBpi"
-_CLONE_NEWNET = 0x40000000
 
 
 class Registry:
@@ -100,10 +97,8 @@ class TokenServer:
         authority = CertificateAuthority.create("token test")[0]
         self._pair = authority.issue("tokens")
         (folder / "tokens.crt").write_bytes(authority.certificate)
-        listener = listen_on(host, port)
-        self._server = ThreadingHTTPServer((host.address, port), self._handler(), bind_and_activate=False)
-        self._server.socket.close()
-        self._server.socket = listener
+        with inside(host):
+            self._server = ThreadingHTTPServer((host.address, port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     def __enter__(self) -> Self:
@@ -155,22 +150,3 @@ class TokenServer:
                 pass
 
         return Handler
-
-
-def listen_on(host: Host, port: int) -> socket.socket:
-    """A listening socket in a host's network namespace, for this process. A socket stays where it was made."""
-    made: list[socket.socket] = []
-
-    def enter_and_listen() -> None:
-        descriptor = os.open(f"/run/netns/{host.namespace}", os.O_RDONLY)
-        try:
-            if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "setns")
-        finally:
-            os.close(descriptor)
-        made.append(socket.create_server((host.address, port)))
-
-    thread = threading.Thread(target=enter_and_listen)
-    thread.start()
-    thread.join()
-    return made[0]
