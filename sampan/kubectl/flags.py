@@ -52,6 +52,10 @@ class Values:
         except KeyError:
             raise AttributeError(name) from None
 
+    def set(self, name: str, value: Any) -> None:
+        """Replace a value, as if it were the default."""
+        self._values[name] = value
+
     def get(self, name: str, default: Any = None) -> Any:
         return self._values.get(name, default)
 

@@ -1,164 +1,159 @@
-"""`kubectl port-forward`: local ports that lead into a pod."""
+"""`kubectl port-forward`: local ports that lead to a pod's, over one connection to the API server."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sampan.base import tasks
-from sampan.client.http import HTTPResponse
-from sampan.client.https import raise_for
-from sampan.client.streaming import websocket
-from sampan.client.streaming.portforward import TUNNEL_PROTOCOL, PortForwarder, TunnelledSession
-from sampan.client.streaming.spdy import SPDYError
-from sampan.client.streaming.websocket import WebSocket
-from sampan.kubectl.builder import from_arguments
+from sampan.base.tasks import spawn
+from sampan.kubectl.builder import Target, from_arguments
 from sampan.kubectl.command import Command
-from sampan.kubectl.errors import KubectlError, UsageError
+from sampan.kubectl.errors import KubectlError
+from sampan.kubectl.execute import upgrade
 from sampan.kubectl.flags import Flag
-from sampan.kubectl.podlookup import pod_of
+from sampan.kubectl.pods import find_pod
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from sampan.api.object import Object
+    from sampan.client.streaming.portforward import PortForwarder
     from sampan.kubectl.session import Session
 
 _FLAGS = (
-    Flag(name="address", kind="list", default=["localhost"], help="Addresses to listen on."),
+    Flag(name="address", kind="list", default=("localhost",), help="Local addresses to listen on."),
     Flag(name="pod-running-timeout", kind="duration", default=60.0, help="How long to wait for a running pod."),
 )
-_SPEC = re.compile(r"(?:(\d*):)?([\w-]+)")
+_LOCALHOST = ("127.0.0.1", "::1")
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """One forwarded port; local 0 picks any free one."""
-
+class _Port(NamedTuple):
     local: int
     remote: int
 
 
 async def run(session: Session, arguments: list[str], dash: int) -> None:
-    """Run the command until interrupted."""
+    """Run the command."""
     del dash
     if len(arguments) < 2:
-        raise UsageError("TYPE/NAME and list of ports are required for port-forward", session.command)
-    pod = await pod_of(session, arguments[0])
-    if (phase := pod.get("status", {}).get("phase")) != "Running":
+        raise KubectlError("TYPE/NAME and list of ports are required for port-forward\n"
+                           "See 'kubectl port-forward -h' for help and examples")  # fmt: skip
+    name, *specs = arguments
+    pod = await find_pod(session, name, session.values.pod_running_timeout)
+    if (service := await _service(session, name)) is not None:
+        specs = [_translated(service, pod, spec) for spec in specs]
+    ports = [_parse(spec, pod) for spec in specs]
+    phase = (pod.get("status") or {}).get("phase")
+    if phase != "Running":
         raise KubectlError(f"unable to forward port because pod is not running. Current status={phase}")
-    service = await _service(session, arguments[0])
-    mappings = [_mapping(spec, pod, service) for spec in arguments[1:]]
     forwarder = await _connect(session, pod)
     async with asyncio.TaskGroup() as group:
-        running = tasks.spawn(group, forwarder.run(), name="port forward")
-        servers = []
-        for mapping in mappings:
-            servers += await _listen(session, forwarder, mapping)
-        await asyncio.wait({running})
-        for server in servers:
-            server.close()
+        running = spawn(group, forwarder.run(), name="session")
+        servers = [server for port in ports for server in await _listen(session, forwarder, port)]
+        try:
+            await asyncio.wait({running})
+        finally:
+            for server in servers:
+                server.close()
     raise KubectlError("lost connection to pod")
 
 
-async def _service(session: Session, text: str) -> Object | None:
-    if "/" not in text:
+async def _service(session: Session, name: str) -> Object | None:
+    kind, slash, _ = name.partition("/")
+    if not slash or (await session.mapper()).resource(kind).gvr.resource != "services":
         return None
-    target = (await from_arguments(session, [text]))[0]
-    return await session.json("GET", target.path) if target.resource.gvr.resource == "services" else None
+    target: Target = (await from_arguments(session, [name]))[0]
+    return await session.json("GET", target.path)
 
 
-def _mapping(spec: str, pod: Object, service: Object | None) -> Mapping:
-    match = _SPEC.fullmatch(spec)
-    if match is None:
-        raise KubectlError(f"invalid port format '{spec}'")
-    remote = _service_port(match[2], pod, service) if service else _pod_port(match[2], pod)
-    if match[1] is not None:
-        return Mapping(int(match[1] or 0), remote)
-    return Mapping(int(match[2]) if match[2].isdigit() else remote, remote)
+def _translated(service: Object, pod: Object, spec: str) -> str:
+    """Replace a service's port by the pod's port behind it."""
+    local, colon, remote = spec.partition(":")
+    wanted = remote if colon else local
+    for port in service["spec"].get("ports") or []:
+        if wanted in (str(port["port"]), port.get("name")):
+            target = port.get("targetPort") or port["port"]
+            number = target if isinstance(target, int) else _named(pod, target)
+            if service["spec"].get("clusterIP") == "None":
+                number = port["port"] if isinstance(target, int) else number
+            shown = local if colon else str(port["port"])
+            return f"{shown}:{number}"
+    raise KubectlError(f"Service {service['metadata']['name']} does not have a service port {wanted}")
 
 
-def _pod_port(text: str, pod: Object) -> int:
-    if text.isdigit():
-        return int(text)
+def _named(pod: Object, name: str) -> int:
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or []:
-            if port.get("name") == text:
-                return int(port["containerPort"])
-    raise KubectlError(f"Pod '{pod['metadata']['name']}' does not have a named port '{text}'")
+            if port.get("name") == name:
+                number: int = port["containerPort"]
+                return number
+    raise KubectlError(f"Pod '{pod['metadata']['name']}' does not have a named port '{name}'")
 
 
-def _service_port(text: str, pod: Object, service: Object) -> int:
-    for port in service["spec"].get("ports") or []:
-        if text in (str(port["port"]), port.get("name")):
-            target = port.get("targetPort", port["port"])
-            return _pod_port(str(target), pod)
-    name = service["metadata"]["name"]
-    raise KubectlError(f"Service {name} does not have a service port {text}")
+def _parse(spec: str, pod: Object) -> _Port:
+    """Parse ``8080``, ``80:8080``, ``:8080`` (any local port) and names of the pod's ports."""
+    local, colon, remote = spec.partition(":")
+    if not colon:
+        remote = local
+        if not local.isdigit():
+            local = str(_named(pod, local))
+    if not remote.isdigit():
+        remote = str(_named(pod, remote))
+    if local and not local.isdigit():
+        raise KubectlError(f'error parsing local port "{local}": strconv.ParseUint: parsing "{local}": invalid syntax')
+    if int(remote) == 0:
+        raise KubectlError("remote port must be > 0")
+    return _Port(int(local or 0), int(remote))
 
 
 async def _connect(session: Session, pod: Object) -> PortForwarder:
-    metadata = pod["metadata"]
-    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/portforward"
-    try:
-        answer = await session.http.upgrade("GET", path, headers=websocket.client_headers([TUNNEL_PROTOCOL]))
-    except OSError as error:
-        raise session.unreachable(error) from error
-    if isinstance(answer, HTTPResponse):
-        raise_for(answer)
-        raise KubectlError("the server did not upgrade the connection")
-    reader, writer, _ = answer
+    from sampan.client.streaming.portforward import (  # noqa: PLC0415 - start-up time
+        TUNNEL_PROTOCOL,
+        PortForwarder,
+        TunnelledSession,
+    )
+    from sampan.client.streaming.websocket import WebSocket, client_headers  # noqa: PLC0415 - start-up time
+
+    meta = pod["metadata"]
+    path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/portforward"
+    reader, writer, _ = await upgrade(session, path, client_headers([TUNNEL_PROTOCOL]), [])
     return PortForwarder(TunnelledSession(WebSocket(reader, writer, server=False)))
 
 
-async def _listen(session: Session, forwarder: PortForwarder, mapping: Mapping) -> list[asyncio.Server]:
+async def _listen(session: Session, forwarder: PortForwarder, port: _Port) -> list[asyncio.Server]:
     servers: list[asyncio.Server] = []
-    bound = _Bound(mapping.local)
-    for address in _addresses(session.values.address):
-        try:
-            server = await asyncio.start_server(_handler(forwarder, mapping.remote, bound), address, bound.port)
-        except OSError as error:
-            print(
-                f"Unable to listen on port {bound.port}: Listeners failed to create with the following errors: "
-                f"[unable to create listener: Error listen tcp {address}:{bound.port}: {error.strerror}]",
-                file=sys.stderr,
-            )
-            continue
-        bound.port = server.sockets[0].getsockname()[1]
-        shown = f"[{address}]" if ":" in address else address
-        print(f"Forwarding from {shown}:{bound.port} -> {mapping.remote}", flush=True)
-        servers.append(server)
-    if not servers:
-        raise KubectlError(f"unable to listen on any of the requested ports: [{{{mapping.local} {mapping.remote}}}]")
+    local = port.local
+    for address in session.values.address:
+        failures = []
+        for host in _LOCALHOST if address == "localhost" else (address,):
+            try:
+                server = await asyncio.start_server(_handler(forwarder, port.remote, local or port.remote), host, local)
+            except OSError as error:
+                failures.append(error)
+                continue
+            local = server.sockets[0].getsockname()[1]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"Forwarding from {shown}:{local} -> {port.remote}", flush=True)
+            servers.append(server)
+        if failures and not servers:
+            for error in failures:
+                print(f"Unable to listen on port {local}: {error.strerror}", file=sys.stderr)
+            raise KubectlError(f"unable to listen on any of the requested ports: [{{{port.local} {port.remote}}}]")
     return servers
 
 
-@dataclass(slots=True)
-class _Bound:
-    """The local port: the first address that gets one decides for the others."""
+def _handler(forwarder: PortForwarder, remote: int, shown: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+    from sampan.client.streaming.spdy import SPDYError  # noqa: PLC0415 - start-up time
 
-    port: int
-
-
-def _addresses(given: list[str]) -> list[str]:
-    return [one for address in given for one in (("127.0.0.1", "::1") if address == "localhost" else (address,))]
-
-
-def _handler(
-    forwarder: PortForwarder, remote: int, bound: _Bound
-) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        print(f"Handling connection for {bound.port}", flush=True)
+        print(f"Handling connection for {writer.get_extra_info('sockname')[1]}", flush=True)
         try:
-            if failure := await forwarder.forward(remote, (reader, writer)):
-                print(f"error: an error occurred forwarding {bound.port} -> {remote}: {failure}", file=sys.stderr)
-        except SPDYError as error:
-            print(f"error: {error}", file=sys.stderr)
+            failure = await forwarder.forward(remote, (reader, writer))
+        except (SPDYError, OSError, ExceptionGroup) as error:
+            failure = str(error)
         finally:
             writer.close()
+        if failure:
+            print(f"an error occurred forwarding {shown} -> {remote}: {failure}", file=sys.stderr)
 
     return handle
 

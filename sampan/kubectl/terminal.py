@@ -1,11 +1,11 @@
-"""Standard input for remote commands: an async reader, raw mode, and the terminal's size as it changes."""
+"""The person's end of a remote command: standard input as a stream, the terminal in raw mode, its size as it changes."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
-import stat
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,48 +14,62 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
-class _FileInput:
-    """Standard input from a regular file: reading never blocks for long."""
-
-    async def read(self, n: int = -1) -> bytes:
-        return os.read(sys.stdin.fileno(), n if n > 0 else 65536)
-
-
-async def standard_input() -> asyncio.StreamReader | _FileInput:
-    """A reader of standard input, whatever it is."""
-    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
-        return _FileInput()
+async def stdin_reader() -> asyncio.StreamReader:
+    """Standard input as a stream; a file, which no event loop can wait for, is read at once."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    try:
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    except ValueError:
+        reader.feed_data(sys.stdin.buffer.read())
+        reader.feed_eof()
     return reader
 
 
-@contextmanager
-def raw_terminal() -> Iterator[None]:
-    """Hand every key to the remote side for the body; does nothing where standard input is no terminal."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    import termios  # noqa: PLC0415 - only with a terminal
-    import tty  # noqa: PLC0415
+def write_stdout(data: bytes) -> None:
+    """Write all of data, now."""
+    _write_all(1, data)
 
-    saved = termios.tcgetattr(sys.stdin)
-    tty.setraw(sys.stdin)
+
+def write_stderr(data: bytes) -> None:
+    """Write all of data, now."""
+    _write_all(2, data)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            # standard input and output are often one terminal, which the reader has made non-blocking
+            os.set_blocking(descriptor, True)
+
+
+@contextmanager
+def raw_mode() -> Iterator[None]:
+    """Put the terminal into raw mode for the block."""
+    import termios  # noqa: PLC0415 - only with a terminal
+    import tty  # noqa: PLC0415 - only with a terminal
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
     try:
+        tty.setraw(descriptor)
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, saved)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        os.set_blocking(descriptor, True)
 
 
 async def sizes() -> AsyncIterator[tuple[int, int]]:
-    """Yield the terminal's (columns, rows) now and whenever it changes."""
+    """Yield the terminal's (columns, rows) now and on every change."""
     changed = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGWINCH, changed.set)
     try:
         while True:
-            size = os.get_terminal_size(sys.stdout.fileno() if sys.stdout.isatty() else sys.stdin.fileno())
+            size = shutil.get_terminal_size()
             yield size.columns, size.lines
             await changed.wait()
             changed.clear()
