@@ -126,9 +126,12 @@ class _Connection:
 
 
 class HTTPClient:
-    """Requests to one server as one identity. One event loop, any number of concurrent requests."""
+    """Requests to one server as one identity. One event loop, any number of concurrent requests.
 
-    def __init__(self, config: ClientConfig) -> None:
+    authority: the Host header where it is not the server's address.
+    """
+
+    def __init__(self, config: ClientConfig, *, authority: str = "") -> None:
         parts = urlsplit(config.server if "://" in config.server else f"https://{config.server}")
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise ConfigError(f"server {config.server!r} is no http or https URL")
@@ -137,7 +140,7 @@ class HTTPClient:
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.prefix = parts.path.rstrip("/")
         self._tls = parts.scheme == "https"
-        self._authority = parts.netloc.rpartition("@")[2]
+        self._authority = authority or parts.netloc.rpartition("@")[2]
         self._idle: deque[_Connection] = deque()
         self._context: ssl.SSLContext | None = None
         self._stamp: tuple[float, ...] = ()
@@ -192,9 +195,8 @@ class HTTPClient:
         The connection ends with the block unless the body was read to its end.
         """
         message = self._message(method, path, headers, body, query)
-        connection = await self._acquire()
+        connection, answer = await self._begin(method, message)
         try:
-            answer = await self._exchange(connection, message)
             yield HTTPStream(connection, answer)
         except httptools.HttpParserError as error:
             connection.abort()
@@ -251,6 +253,21 @@ class HTTPClient:
                     await connection.writer.wait_closed()
             except (OSError, TimeoutError):
                 connection.abort()
+
+    async def _begin(self, method: str, message: bytes) -> tuple[_Connection, _Answer]:
+        """Send a request on a connection that works and read the head of its answer."""
+        while True:
+            connection = await self._acquire()
+            reused = connection.used
+            try:
+                return connection, await self._exchange(connection, message)
+            except httptools.HttpParserError as error:
+                connection.abort()
+                raise ConnectionError(f"malformed HTTP answer: {error}") from error
+            except BaseException as error:
+                connection.abort()
+                if not (reused and method in _IDEMPOTENT and isinstance(error, ConnectionError)):
+                    raise  # else the server had closed the idle connection; each one is tried once
 
     async def _exchange(self, connection: _Connection, message: bytes) -> _Answer:
         """Send a whole request and read the head of its answer."""

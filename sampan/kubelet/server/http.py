@@ -128,10 +128,11 @@ class HTTPExchange:
         self.started = True
         self.writer.write(_head(status, content_type, f"Content-Length: {len(body)}") + body)
 
-    def start(self, content_type: str = "text/plain") -> None:
-        """Begin a streamed answer."""
+    def start(self, content_type: str = "text/plain", *, close: bool = False) -> None:
+        """Begin a streamed answer. close: tell the client that the connection ends with it."""
         self.started = True
-        self.writer.write(_head(200, content_type, "Transfer-Encoding: chunked"))
+        framing = "Transfer-Encoding: chunked"
+        self.writer.write(_head(200, content_type, f"{framing}\r\nConnection: close" if close else framing))
 
     async def write(self, data: bytes) -> None:
         """Send a part of a streamed answer. Raises OSError when the client is gone."""

@@ -104,7 +104,7 @@ async def _send(exchange: HTTPExchange, path: Path, options: LogOptions, record:
         path.stat()
     except OSError as error:
         raise HTTPFault(404, f"unable to retrieve container logs for containerd://{record.id}") from error
-    exchange.start()
+    exchange.start(close=True)
 
     async def stream() -> None:
         # A client that goes away is no error, and none may leave the task group.
