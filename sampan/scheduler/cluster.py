@@ -107,6 +107,12 @@ class ClusterView:
         for kind in kinds:
             self._queue.move(ClusterEvent(kind, node=node))
 
+    def volume_changed(self, old: Stored | None, new: Stored | None) -> None:
+        """Take an event of a claim, volume or storage class."""
+        del old
+        if new is not None:
+            self._queue.move(ClusterEvent(EventKind.VOLUME_CHANGE))
+
     def namespace_changed(self, old: Stored | None, new: Stored | None) -> None:
         """Take a namespace event."""
         item = new or old

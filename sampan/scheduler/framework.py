@@ -89,6 +89,7 @@ class Framework:
         skipped, status = self._run_pre_filters(state, pod, nodes)
         if not status.is_success:
             outcome.rejected[status.plugin] = outcome.feasible
+            state[_EXPLANATION] = dict.fromkeys(np.nonzero(outcome.feasible)[0].tolist(), status)
             outcome.feasible = np.zeros_like(outcome.feasible)
             return outcome, status
         for name, only in state.only_nodes.items():

@@ -80,6 +80,8 @@ class EventKind(Enum):
     ASSIGNED_POD_UPDATE = auto()
     ASSIGNED_POD_DELETE = auto()
     POD_UPDATE = auto()
+    VOLUME_CHANGE = auto()
+    """A claim, volume or storage class came or changed."""
 
 
 @dataclass(frozen=True, slots=True)

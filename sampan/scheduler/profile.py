@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sampan.base.clock import RealClock
 from sampan.scheduler.framework import Framework
 from sampan.scheduler.plugins.defaultbinder import DefaultBinder
 from sampan.scheduler.plugins.images import ImageLocality
@@ -14,6 +15,8 @@ from sampan.scheduler.plugins.preemption import DefaultPreemption
 from sampan.scheduler.plugins.queuesort import PrioritySort, SchedulingGates
 from sampan.scheduler.plugins.resources import NodeResourcesBalancedAllocation, NodeResourcesFit
 from sampan.scheduler.plugins.topologyspread import PodTopologySpread
+from sampan.scheduler.plugins.volumebinding import VolumeBinding
+from sampan.scheduler.plugins.volumerules import VolumeRestrictions, VolumeZone
 
 if TYPE_CHECKING:
     import random
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
 
     from sampan.api.labels import Selector
     from sampan.api.object import Object
+    from sampan.base.clock import Clock
     from sampan.client.client import Client
+    from sampan.scheduler.interface import Plugin
     from sampan.scheduler.options import SchedulerOptions
     from sampan.scheduler.podinfo import PodInfo
+    from sampan.scheduler.volumecaches import VolumeCaches
 
 
 def default_framework(
@@ -33,12 +39,20 @@ def default_framework(
     *,
     selector_of: Callable[[PodInfo], Selector | None] | None = None,
     chance: random.Random | None = None,
+    volumes: VolumeCaches | None = None,
+    clock: Clock | None = None,
 ) -> Framework:
     """Build the default profile.
 
     budgets: the PodDisruptionBudgets of a namespace. selector_of: what a pod shares with its like. chance: for ties.
+    volumes: None leaves out what concerns volumes.
     """
     preemption = DefaultPreemption(budgets, chance=chance)
+    restrictions: list[Plugin] = []
+    bindings: list[Plugin] = []
+    if volumes is not None:
+        restrictions = [VolumeRestrictions(volumes)]
+        bindings = [VolumeBinding(volumes, client, clock or RealClock()), VolumeZone(volumes)]
     framework = Framework(
         [
             SchedulingGates(),
@@ -49,6 +63,8 @@ def default_framework(
             NodeAffinity(),
             NodePorts(),
             NodeResourcesFit(),
+            *restrictions,
+            *bindings,
             PodTopologySpread(selector_of),
             InterPodAffinity(),
             preemption,

@@ -31,6 +31,7 @@ from sampan.scheduler.nodetable import NodeTable
 from sampan.scheduler.profile import default_framework
 from sampan.scheduler.queue import SchedulingQueue
 from sampan.scheduler.selectors import WorkloadSelectors
+from sampan.scheduler.volumecaches import VolumeCaches
 
 if TYPE_CHECKING:
     import random
@@ -88,9 +89,11 @@ class Scheduler:
         self._selectors.watch_services(self._services)
         for kind, informer in self._owners.items():
             self._selectors.watch_owners(informer, kind)
+        self._volumes = VolumeCaches(factory)
         self.framework = default_framework(
-            options, client, self._budgets_of, selector_of=self._selectors.of, chance=chance
-        )
+            options, client, self._budgets_of, selector_of=self._selectors.of, chance=chance, volumes=self._volumes,
+            clock=clock,
+        )  # fmt: skip
         self.nodes = NodeTable()
         self.queue = SchedulingQueue(self.framework, options, clock)
         self._view = ClusterView(self.nodes, self.queue, options.scheduler_name)
@@ -108,9 +111,10 @@ class Scheduler:
                 (self._namespaces, self._view.namespace_changed),
                 (self._node_informer, self._view.node_changed),
                 (self._pods, self._view.pod_changed),
+                *((informer, self._view.volume_changed) for informer in self._volumes.informers),
             )
             caches = (self._namespaces, self._node_informer, self._pods, self._budgets, self._services)
-            for informer in (*caches, *self._owners.values()):
+            for informer in (*caches, *self._volumes.informers, *self._owners.values()):
                 await informer.wait_synced()
             for informer, handler in handlers:
                 informer.add_handler(handler)
