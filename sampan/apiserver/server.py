@@ -31,11 +31,13 @@ from sampan.apiserver.authz.union import UnionAuthorizer
 from sampan.apiserver.credentials import Credentials
 from sampan.apiserver.discovery import Discovery
 from sampan.apiserver.features import FEATURES
+from sampan.apiserver.flowschemas import DanglingFlowSchemas
 from sampan.apiserver.handlers.table import handlers_of
 from sampan.apiserver.http.hub import Hub
 from sampan.apiserver.metrics import Metrics
 from sampan.apiserver.nonresource import NonResource
 from sampan.apiserver.openapi import OpenAPI
+from sampan.apiserver.outbound import Outbound
 from sampan.apiserver.pipeline import HTTPService, Pipeline
 from sampan.apiserver.registry.resources import Resources
 from sampan.apiserver.registry.strategy import Environment
@@ -153,7 +155,8 @@ class APIServer:
         services = AdmissionServices(
             lookup=lookup, objects=objects, authorizer=self.authorizer, clock=self.clock, features=FEATURES
         )
-        self.admission = AdmissionChain(build_plugins(services, lambda: self.rbac, self.resources))
+        self.outbound = Outbound(lookup, objects)
+        self.admission = AdmissionChain(build_plugins(services, lambda: self.rbac, self.resources, self.outbound))
         self.environment = Environment(
             service_cidrs=self.options.service_cidrs, node_ports=self.options.node_ports, features=FEATURES,
             clock=self.clock, lookup=lookup, objects=objects, shared={},
@@ -260,6 +263,7 @@ class APIServer:
             self._stopping = True
             server.close()
             await tasks.shielded(hub.drain(DRAIN_SECONDS), seconds=DRAIN_SECONDS + 0.5)
+            await tasks.shielded(self.outbound.close(), seconds=1.5)
             for task in (*others, chores):
                 task.cancel()
 
@@ -284,6 +288,7 @@ class APIServer:
         for resource in ("roles", "rolebindings", "clusterroles", "clusterrolebindings"):
             _Invalidation(self.rbac, self.resources.store_of(RBAC_GROUP, resource), self._hub).begin()
         ServiceAddresses(self.resources, self._hub).begin()
+        DanglingFlowSchemas(self.resources, self._hub).begin()
         self.custom_resources.begin()
 
     def _service_address(self) -> str:

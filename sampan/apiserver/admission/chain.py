@@ -27,11 +27,11 @@ class AdmissionChain:
         plugins = self._mutating.get(shape)
         if plugins is None:
             plugins = self._mutating[shape] = self._select(shape, "mutate")
-        for plugin in plugins:
-            if hasattr(plugin, "mutate_async"):
-                await plugin.mutate_async(request)
-            else:
-                plugin.mutate(request)
+        await _mutate(plugins, request)
+        state = request.reinvocation
+        if state is not None and state.wanted:
+            state.again = True
+            await _mutate(plugins, request)
 
     async def validate(self, request: AdmissionRequest) -> None:
         """Run the plug-ins that validate."""
@@ -55,3 +55,11 @@ class AdmissionChain:
             for plugin in self.plugins
             if (hasattr(plugin, method) or hasattr(plugin, f"{method}_async")) and plugin.handles(*shape)
         )
+
+
+async def _mutate(plugins: Sequence[Any], request: AdmissionRequest) -> None:
+    for plugin in plugins:
+        if hasattr(plugin, "mutate_async"):
+            await plugin.mutate_async(request)
+        else:
+            plugin.mutate(request)

@@ -7,7 +7,7 @@ webhook) implements the asynchronous twins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -35,11 +35,33 @@ class AdmissionServices:
 
 
 @dataclass(slots=True, kw_only=True)
+class Reinvocation:
+    """How far the mutating plug-ins of one request have come.
+
+    again: this is the second round. wanted: something changed that calls for one. invoked: those who asked to be called
+    once more if others change the object behind them; required: those of them for whom that has happened. output: the
+    object as the last round left it, encoded.
+    """
+
+    again: bool = False
+    wanted: bool = False
+    invoked: set[str] = field(default_factory=set)
+    required: set[str] = field(default_factory=set)
+    output: bytes | None = None
+
+    def require_previous(self) -> None:
+        """The object has changed behind those who were called before."""
+        self.required |= self.invoked
+        self.invoked.clear()
+
+
+@dataclass(slots=True, kw_only=True)
 class AdmissionRequest:
     """One write on its way.
 
     object: the new state, changed in place by those that mutate; None for a deletion. old: the
     state before, shared; None for a creation. options: the operation's options. warnings: texts for Warning headers.
+    reinvocation: kept by plug-ins that may ask for a second round of all mutating plug-ins.
     """
 
     operation: str
@@ -55,6 +77,7 @@ class AdmissionRequest:
     dry_run: bool
     options: Mapping[str, Any]
     warnings: list[str]
+    reinvocation: Reinvocation | None = None
 
 
 class AdmissionPlugin(Protocol):

@@ -11,8 +11,12 @@ from sampan.api import errors
 from sampan.api.gvk import GroupResource
 from sampan.apiserver.admission.interface import CREATE, DELETE, UPDATE, AdmissionRequest, AdmissionServices
 from sampan.apiserver.authn.user import NODE_PREFIX, NODES
+from sampan.apiserver.authz.interface import Attributes
+from sampan.apiserver.authz.node import claims_of, configmaps_of, secrets_of, sources_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sampan.api.object import Object
 
 _PODS, _NODES = GroupResource("", "pods"), GroupResource("", "nodes")
@@ -38,10 +42,17 @@ class NodeRestriction:
 
     def __init__(self, services: AdmissionServices) -> None:
         self._lookup = services.lookup
+        self._authorizer = services.authorizer
 
     def handles(self, operation: str, resource: GroupResource, subresource: str) -> bool:
         del subresource
         return operation in (CREATE, UPDATE, DELETE) and resource in _WATCHED
+
+    def mutate(self, request: AdmissionRequest) -> None:
+        """Look at token requests before their audiences get the server's default; nothing is changed."""
+        node = request.user.node_name
+        if node and request.resource == _ACCOUNTS and request.subresource == "token":
+            self._token(request, node)
 
     def validate(self, request: AdmissionRequest) -> None:
         if NODES not in request.user.groups:
@@ -60,8 +71,6 @@ class NodeRestriction:
                 self._lease(request, node)
             case res if res == _CSINODES:
                 self._csi_node(request, node)
-            case res if res == _ACCOUNTS and request.subresource == "token":
-                self._token(request, node)
             case res if res == _CLAIMS and request.subresource != "status":
                 raise self._no(request, f"node {node!r} may only update PVC status".replace("'", '"'))
 
@@ -79,8 +88,11 @@ class NodeRestriction:
                     request,
                     f'node "{node}" can only update pod status for pods with spec.nodeName set to itself',  # noqa: S608
                 )
-            if (pod["metadata"].get("labels") or {}) != ((request.old or {})["metadata"].get("labels") or {}):
+            old = request.old or {}
+            if (pod["metadata"].get("labels") or {}) != (old["metadata"].get("labels") or {}):
                 raise self._no(request, f'node "{node}" cannot update labels through pod status')
+            if _claim_statuses(pod) != _claim_statuses(old):
+                raise self._no(request, f'node "{node}" cannot update resource claim statues')
         elif request.subresource == "eviction":
             pod_now = self._lookup("", "pods", request.namespace, request.name)
             if pod_now is not None and pod_now["spec"].get("nodeName") != node:
@@ -108,13 +120,45 @@ class NodeRestriction:
             )
         if pod["spec"].get("nodeName") != node:
             raise self._no(request, f'node "{node}" can only create pods with spec.nodeName set to itself')
+        self._owner(request, node, pod)
+        self._references(request, node, pod)
+
+    def _owner(self, request: AdmissionRequest, node: str, pod: Object) -> None:
+        """A mirror pod belongs to the node that made it, so that it goes with the node."""
         owners = pod["metadata"].get("ownerReferences") or []
+        if not owners:
+            raise self._no(request, f'node "{node}" can only create pods with an owner reference set to itself')
         if len(owners) > 1:
             raise self._no(request, f'node "{node}" can only create pods with a single owner reference set to itself')
-        if owners and (owners[0].get("kind"), owners[0].get("name")) != ("Node", node):
+        owner = owners[0]
+        if (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) != ("v1", "Node", node):
             raise self._no(request, f'node "{node}" can only create pods with an owner reference set to itself')
-        if pod["spec"].get("serviceAccountName"):
-            raise self._no(request, f'node "{node}" can not create pods that reference a service account')
+        if not owner.get("controller"):
+            why = f'node "{node}" can only create pods with a controller owner reference set to itself'
+            raise self._no(request, why)
+        if owner.get("blockOwnerDeletion"):
+            raise self._no(request, f'node "{node}" must not set blockOwnerDeletion on an owner reference')
+        found = self._lookup("", "nodes", "", node)
+        if found is None:
+            raise errors.not_found(_NODES, node)
+        uid = found["metadata"].get("uid", "")
+        if owner.get("uid", "") != uid:
+            raise self._no(request, f"node {node} UID mismatch: expected {owner.get('uid', '')} got {uid}")
+
+    def _references(self, request: AdmissionRequest, node: str, pod: Object) -> None:
+        """A node that made pods refer to whatever it likes could read it: the Node authorizer follows references."""
+        spec = pod["spec"]
+        referred = (
+            ("a service account", bool(spec.get("serviceAccountName"))),
+            ("secrets", bool(secrets_of(pod))),
+            ("configmaps", bool(configmaps_of(pod))),
+            ("clustertrustbundles", any(source.get("clusterTrustBundle") for source in sources_of(pod))),
+            ("persistentvolumeclaims", bool(claims_of(pod))),
+            ("resourceclaims", bool(spec.get("resourceClaims"))),
+        )
+        for what, found in referred:
+            if found:
+                raise self._no(request, f'node "{node}" can not create pods that reference {what}')
 
     def _node(self, request: AdmissionRequest, node: str) -> None:
         if request.name != node and not (request.operation == CREATE and not request.name):
@@ -181,6 +225,53 @@ class NodeRestriction:
             raise self._no(request, why)
         if pod["spec"].get("nodeName") != node:
             raise self._no(request, "node requested token bound to a pod scheduled on a different node")
+        self._audience(request, pod)
+
+    def _audience(self, request: AdmissionRequest, pod: Object) -> None:
+        """A node gets tokens for audiences that the pod's volumes ask for, others by a grant."""
+        audiences = ((request.object or {}).get("spec") or {}).get("audiences") or []
+        if len(audiences) > 1:
+            raise self._no(request, "node may only request 0 or 1 audiences")
+        audience = audiences[0] if audiences else ""
+        if audience in self._audiences_of(pod):
+            return
+        user = request.user
+        attributes = Attributes(
+            user, "request-serviceaccounts-token-audience", "", "v1", audience, "", request.namespace, request.name
+        )
+        if not audience or not self._authorizer.authorize(attributes).allowed:
+            why = (
+                f'audience "{audience}" not found in pod spec volume, {user.name} is not authorized to request '
+                "tokens for this audience"
+            )
+            raise self._no(request, why)
+
+    def _audiences_of(self, pod: Object) -> set[str]:
+        """What the pod's projected tokens are for, and what the drivers of its volumes want tokens for."""
+        found = {
+            source["serviceAccountToken"].get("audience", "")
+            for source in sources_of(pod)
+            if source.get("serviceAccountToken")
+        }
+        for driver in self._drivers_of(pod):
+            known = self._lookup("storage.k8s.io", "csidrivers", "", driver) or {}
+            found |= {one.get("audience", "") for one in (known.get("spec") or {}).get("tokenRequests") or ()}
+        return found
+
+    def _drivers_of(self, pod: Object) -> Iterator[str]:
+        for source in sources_of(pod):
+            if driver := (source.get("csi") or {}).get("driver"):
+                yield driver
+        for name in claims_of(pod):
+            claim = self._lookup("", "persistentvolumeclaims", pod["metadata"].get("namespace", ""), name) or {}
+            volume = self._lookup("", "persistentvolumes", "", (claim.get("spec") or {}).get("volumeName", "")) or {}
+            if driver := ((volume.get("spec") or {}).get("csi") or {}).get("driver"):
+                yield driver
+
+
+def _claim_statuses(pod: Object) -> list[tuple[str, str | None]]:
+    found = (pod.get("status") or {}).get("resourceClaimStatuses") or ()
+    return [(one.get("name", ""), one.get("resourceClaimName")) for one in found]
 
 
 def _is_reserved(key: str) -> bool:

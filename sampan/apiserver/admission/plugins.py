@@ -29,17 +29,27 @@ from sampan.apiserver.admission.storage import (
     StorageObjectInUseProtection,
 )
 from sampan.apiserver.admission.topology import PodTopologyLabels
+from sampan.apiserver.admission.webhooks.dispatch import MutatingAdmissionWebhook, ValidatingAdmissionWebhook
+from sampan.apiserver.admission.webhooks.hooks import Hooks
+from sampan.apiserver.admission.webhooks.matching import Matcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sampan.apiserver.admission.interface import AdmissionServices
     from sampan.apiserver.authz.rbac import RBACAuthorizer
+    from sampan.apiserver.outbound import Outbound
     from sampan.apiserver.registry.generic import Registry
     from sampan.apiserver.registry.resources import Resources
+    from sampan.apiserver.storage.resourcestore import ResourceStore
 
 
-def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer], resources: Resources) -> list[Any]:
+_WEBHOOKS = "admissionregistration.k8s.io"
+
+
+def build(
+    services: AdmissionServices, rbac: Callable[[], RBACAuthorizer], resources: Resources, outbound: Outbound
+) -> list[Any]:
     """Make every plug-in that is on by default, and NodeRestriction, which every installer adds."""
 
     def quotas() -> Registry:
@@ -47,6 +57,11 @@ def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer], resou
         assert found is not None
         return found
 
+    def store_of(resource: str) -> Callable[[], ResourceStore]:
+        return lambda: resources.store_of(_WEBHOOKS, resource)
+
+    matcher = Matcher(services.lookup, resources)
+    shared = (matcher, outbound, resources, services.authorizer)
     return [
         NamespaceLifecycle(services),
         LimitRanger(services),
@@ -65,6 +80,8 @@ def build(services: AdmissionServices, rbac: Callable[[], RBACAuthorizer], resou
         CertificateSubjectRestriction(services),
         DefaultIngressClass(services),
         PodTopologyLabels(services),
+        MutatingAdmissionWebhook(Hooks(store_of("mutatingwebhookconfigurations")), *shared),
         RBACEscalation(services, rbac),
+        ValidatingAdmissionWebhook(Hooks(store_of("validatingwebhookconfigurations")), *shared),
         ResourceQuota(services, quotas),
     ]

@@ -13,7 +13,7 @@ from sampan.apiserver.storage.resourcestore import Selection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from sampan.api.gvk import GroupVersionResource, ResourceInfo
+    from sampan.api.gvk import GroupVersionKind, GroupVersionResource, ResourceInfo
     from sampan.api.object import Object
     from sampan.apiserver.admission.chain import AdmissionChain
     from sampan.apiserver.registry.strategy import Environment
@@ -118,6 +118,13 @@ class Resources:
 
     def registry(self, gvr: GroupVersionResource) -> Registry | None:
         return self.get((gvr.group, gvr.version, gvr.resource))
+
+    def by_kind(self, gvk: GroupVersionKind) -> Registry | None:
+        """The registry of a kind; None for kinds that no resource stores."""
+        for key, info in self.infos.items():
+            if info.kind == gvk.kind and key[0] == gvk.group and key[1] == gvk.version:
+                return self.get(key)
+        return None
 
     def preferred(self, group: str, resource: str) -> Registry | None:
         """The registry of a resource in its group's preferred version."""

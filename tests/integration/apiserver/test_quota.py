@@ -14,8 +14,6 @@ from sampan.client.resources import CONFIGMAPS, PODS, RESOURCEQUOTAS, SERVICEACC
 from sampan.controllers import ControllerContext, ControllerOptions, build
 from sampan.runtime import Manager
 
-pytestmark = pytest.mark.asyncio
-
 
 @asynccontextmanager
 async def quota_controller(server):

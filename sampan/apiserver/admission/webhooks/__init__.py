@@ -1,0 +1,1 @@
+"""Admission webhooks: mutating and validating, called over HTTPS with AdmissionReviews."""
