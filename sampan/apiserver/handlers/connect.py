@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from sampan.api import errors
 from sampan.api.errors import ServiceUnavailable
+from sampan.api.gvk import GroupVersionKind
 from sampan.apiserver import encode, negotiate
 from sampan.apiserver.admission.interface import CONNECT
 from sampan.apiserver.http.exchange import ConnectStream
 from sampan.apiserver.http.upgrade import ConnectTarget
 from sampan.apiserver.registry.write import Write
+from sampan.apiserver.requestinfo import is_true
 
 if TYPE_CHECKING:
     from sampan.api.errors import APIStatusError
@@ -58,10 +60,14 @@ class Connect:
     def _admitted(self, call: Call, handler: Any) -> Any:
         """Let admission look at the connection first."""
         registry, info = call.registry, call.info
-        write = Write(user=call.user, namespace=info.namespace, name=info.name, subresource=info.subresource)
-        request = registry.admission_request(CONNECT, write, None, None)
+        if info.subresource == "log":  # a read, not a connection
+            return handler
         if not registry.admission.handles(CONNECT, registry.group_resource, info.subresource):
             return handler
+        write = Write(user=call.user, namespace=info.namespace, name=info.name, subresource=info.subresource)
+        options = _options(call)
+        kind = GroupVersionKind.parse("v1", options["kind"])
+        request = registry.admission_request(CONNECT, write, options, None, kind)
 
         async def admitted(exchange: Any) -> None:
             await registry.admission.mutate(request)
@@ -69,6 +75,31 @@ class Connect:
             await handler(exchange)
 
         return admitted
+
+
+_OPTIONS = {
+    ("pods", "exec"): "PodExecOptions", ("pods", "attach"): "PodAttachOptions", ("pods", "proxy"): "PodProxyOptions",
+    ("pods", "portforward"): "PodPortForwardOptions", ("services", "proxy"): "ServiceProxyOptions",
+    ("nodes", "proxy"): "NodeProxyOptions",
+}  # fmt: skip
+
+
+def _options(call: Call) -> Object:
+    """The connection's options as an object, which is what admission sees."""
+    info = call.info
+    options: Object = {"kind": _OPTIONS[info.resource, info.subresource], "apiVersion": "v1"}
+    for key, value in call.query:
+        if key in ("stdin", "stdout", "stderr", "tty"):
+            options[key] = is_true(value)
+        elif key == "command":
+            options.setdefault("command", []).append(value)
+        elif key == "ports":
+            options.setdefault("ports", []).extend(int(one) for one in value.split(",") if one.isdigit())
+        elif key == "container":
+            options[key] = value
+    if info.subresource == "proxy":
+        options["path"] = "/".join(info.tail)
+    return options
 
 
 def _encode(error: APIStatusError) -> Response:
