@@ -37,6 +37,7 @@ from sampan.kubelet.server import KubeletServer
 from sampan.kubelet.server.auth import Authenticator
 from sampan.kubelet.starter import ContainerStarter
 from sampan.kubelet.volumes import VolumeManager
+from sampan.kubelet.volumes.localpath import LocalPathKeeper
 from sampan.kubelet.volumes.sources import Sources
 from sampan.runtime.events import EventBroadcaster
 
@@ -137,6 +138,8 @@ class Kubelet:
             serve(group, self._follow_runtime(workers), name="runtime events")
             await self._register()
             await tasks.start(group, self._informers.run, name="kubelet informers")
+            keeper = LocalPathKeeper(self._options.data_dir, self._options.node_name, self._informers)
+            serve(group, keeper.run(), name="local volumes")
             serve(group, self._status.run(), name="node status")
             serve(group, self._status.keep_lease(), name="node lease")
             self._keep_certificates(group, server)

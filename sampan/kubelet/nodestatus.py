@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from sampan.api import quantity, times
 from sampan.api.errors import AlreadyExists, APIStatusError, NotFound
+from sampan.api.volumes import LOCAL_PATH
 from sampan.base.log import logger
 from sampan.client.resources import LEASES, NODES
 from sampan.kubelet.machine import memory_available, read_machine
 from sampan.kubelet.runtime import RuntimeFault
+from sampan.kubelet.volumes import localpath
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,10 +110,10 @@ class NodeStatus:
             node = await self._nodes.create(node)
         except AlreadyExists:
             existing = await self._nodes.get(self._options.node_name)
-            wanted = node["metadata"]["labels"]
-            have = existing["metadata"].get("labels") or {}
-            if any(have.get(key) != value for key, value in wanted.items()):
-                patch = {"metadata": {"labels": wanted}}
+            wanted = {key: node["metadata"][key] for key in ("labels", "annotations")}
+            have = {key: existing["metadata"].get(key) or {} for key in wanted}
+            if any(have[part].get(key) != value for part, pairs in wanted.items() for key, value in pairs.items()):
+                patch = {"metadata": wanted}
                 existing = await self._nodes.patch(self._options.node_name, patch)
             node = existing
         self._uid = node["metadata"]["uid"]
@@ -132,7 +134,10 @@ class NodeStatus:
         metadata: Object = {
             "name": options.node_name,
             "labels": labels,
-            "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+            "annotations": {
+                "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+                LOCAL_PATH: str(localpath.root(options.data_dir)),
+            },
         }
         spec: Object = {}
         if options.provider_id:

@@ -16,7 +16,7 @@ from sampan.api import quantity
 from sampan.api.errors import APIStatusError, NotFound
 from sampan.api.object import name_of, namespace_of, uid_of
 from sampan.base.clock import utc
-from sampan.kubelet.volumes import atomicwriter, hostpath, mounts, subpath
+from sampan.kubelet.volumes import atomicwriter, hostpath, localpath, mounts, subpath
 from sampan.kubelet.volumes.errors import VolumeError
 from sampan.kubelet.volumes.sources import volume_files
 
@@ -170,11 +170,14 @@ class VolumeManager:
         bound = claim["spec"].get("volumeName")
         if claim.get("status", {}).get("phase") != "Bound" or not bound:
             raise VolumeError(f"PVC is not bound: {namespace}/{name}")
-        spec = (await self._claims.persistent_volume(bound))["spec"]
+        persistent = await self._claims.persistent_volume(bound)
+        spec = persistent["spec"]
         source = spec.get("hostPath") or spec.get("local")
         if source is None:
             raise VolumeError(f"persistent volume {bound} is of a type that this node does not support")
         path = Path(source["path"])
+        if localpath.is_provisioned(persistent):
+            localpath.make(path)
         if "hostPath" in spec:
             hostpath.check(path, source.get("type") or "")
         elif not path.exists():
