@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from sampan.api import schema
+from sampan.api.gvk import GroupResource
 from sampan.api.schema import data
 from sampan.apiserver.authn.user import MASTERS, User
 from sampan.apiserver.authz import rules as rbac_rules
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 _ITSELF = User("system:apiserver", groups=(MASTERS,))
+_NAMESPACES = GroupResource("", "namespaces")
 _RBAC = "rbac.authorization.k8s.io"
 _ABOUT_SERVER = (
     "/api/v1/services", "/api/v1/endpoints", "/apis/discovery.k8s.io/v1/endpointslices",
@@ -82,7 +84,11 @@ async def create(registry: RegistryBase, namespace: str, name: str, obj: Object)
     complete = schema.decode_as(registry.type, raw).object
     complete["kind"], complete["apiVersion"] = registry.info.kind, registry.api_version
     registry.strategy.default(complete)
-    ownership.created(registry, Write(user=_ITSELF, namespace=namespace, name=name, manager="kube-apiserver"), complete)
+    write = Write(user=_ITSELF, namespace=namespace, name=name, manager="kube-apiserver")
+    # Nobody owns what the strategy of namespaces adds; the facts have it already.
+    added = {"spec": complete.pop("spec", {})} if registry.group_resource == _NAMESPACES else {}
+    ownership.created(registry, write, complete)
+    complete.update(added)
     try:
         await registry.store.create(namespace, name, registry.storage_form(complete))
     except KeyExistsError:

@@ -152,7 +152,7 @@ def table(
     for obj in objects:
         row: Object = {"cells": tables.row(gvr, obj, now) if printer is None else printer.row(obj, now)}
         if include in (None, "", "Metadata"):
-            row["object"] = partial(obj, version)
+            row["object"] = partial(_unversioned(registry, obj), version)
         elif include == "Object":
             row["object"] = obj
         else:
@@ -163,6 +163,18 @@ def table(
         "kind": "Table", "apiVersion": f"{_META_GROUP}/{version}", "metadata": {k: v for k, v in metadata.items() if v},
         "columnDefinitions": columns, "rows": rows,
     }  # fmt: skip
+
+
+def _unversioned(registry: Registry, obj: Object) -> Object:
+    """An object without the annotations that stand for fields in its version: tables are made of internal types."""
+    annotations = obj["metadata"].get("annotations")
+    hidden = registry.strategy.version_annotations
+    if not annotations or not any(key in annotations for key in hidden):
+        return obj
+    metadata = {**obj["metadata"], "annotations": {k: v for k, v in annotations.items() if k not in hidden}}
+    if not metadata["annotations"]:
+        del metadata["annotations"]
+    return {**obj, "metadata": metadata}
 
 
 # -- lists

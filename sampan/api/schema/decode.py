@@ -198,9 +198,15 @@ def check_kind(gvk: GroupVersionKind, expected: GroupVersionKind, info: TypeInfo
 
 def check_hub(gvk: GroupVersionKind, expected: GroupVersionKind, info: TypeInfo) -> None:
     """Insist that the kind converts to the expected one. Raises BadRequest."""
-    if gvk.kind != expected.kind or _hub(gvk.group) != _hub(expected.group):
-        why = f"converting ({_go_name(info)}) to ({_hub(expected.group)}.{expected.kind}): unknown conversion"
+    if why := conversion_error(gvk, expected, info):
         raise cannot_handle(gvk, expected.kind, why)
+
+
+def conversion_error(gvk: GroupVersionKind, expected: GroupVersionKind, info: TypeInfo) -> str:
+    """Say why a kind does not convert to the expected one, in apimachinery's words; "" when it does."""
+    if gvk.kind == expected.kind and _hub(gvk.group) == _hub(expected.group):
+        return ""
+    return f"converting ({_go_name(info)}) to ({_hub(expected.group)}.{expected.kind}): unknown conversion"
 
 
 def check_version(gvk: GroupVersionKind, expected: GroupVersionKind) -> None:

@@ -115,6 +115,10 @@ def _struct(info: TypeInfo) -> Decode:  # noqa: C901  see its inner function
     return decode
 
 
+_NIL_DEFAULTED = {("v2.HPAScalingRules", "policies")}
+"""Lists whose default is for absent ones alone: an empty one must be seen by validation."""
+
+
 def _plan(info: TypeInfo, source: dict[str, Any]) -> tuple[Step, ...]:
     fields = info.fields
     steps: list[Step] = [(_UNKNOWN, key, None) for key in source if key not in fields and not info.preserve_unknown]
@@ -123,7 +127,8 @@ def _plan(info: TypeInfo, source: dict[str, Any]) -> tuple[Step, ...]:
             if name in source:
                 steps.append((_DROP, name, decoder(field.type)))
         elif name in source:
-            steps.append(_present(field))
+            keep_empty = (info.go_type.lstrip("*"), name) in _NIL_DEFAULTED
+            steps.append((_ALWAYS, name, decoder(field.type)) if keep_empty else _present(field))
         elif (step := _absent(field)) is not None:
             steps.append(step)
     return tuple(steps)

@@ -57,7 +57,13 @@ def patcher_for(call: Call, info: schema.TypeInfo) -> Patcher:
     if call.registry.custom and info is call.registry.type:
         raise errors.UnsupportedMediaType(_NO_STRATEGIC, details={})
     patch = strategicmerge.check(raw)
-    return lambda current: strategicmerge.apply(info, current, patch)
+
+    def merged(current: Object) -> Any:
+        found = strategicmerge.apply(info, current, patch)
+        # It is decoded into the Go type at hand, whatever kind and version it says.
+        return {**found, "kind": current["kind"], "apiVersion": current["apiVersion"]}
+
+    return merged
 
 
 def _parse(call: Call) -> tuple[Any, list[str]]:
@@ -83,10 +89,10 @@ def decode_patched(call: Call, kind: GroupVersionKind, raw: Any, validation: str
         if call.registry.custom and kind is call.registry.gvk:
             custom: Any = call.registry
             decoded = custom.decode_patched(raw)
-        elif (gvk.kind, gvk.api_version) != (kind.kind, kind.api_version):
-            raise _unknown_kind(raw, gvk)
-        else:
+        elif gvk == kind:
             decoded = schema.decode(kind, raw)
+        else:
+            decoded = _decode_other(call, kind, gvk, raw)
     except (DecodeError, MalformedError) as error:
         raise _refused(raw, str(error)) from None
     strict = [*repeated, *decoded.strict]
@@ -99,6 +105,28 @@ def decode_patched(call: Call, kind: GroupVersionKind, raw: Any, validation: str
         return obj  # its strategy judges another kind or version
     obj["kind"], obj["apiVersion"] = kind.kind, kind.api_version
     return obj
+
+
+def _decode_other(call: Call, kind: GroupVersionKind, gvk: GroupVersionKind, raw: Object) -> schema.Decoded:
+    """Decode what a patch has made another kind or version of; the latter is converted back.
+
+    Raises Invalid, DecodeError.
+    """
+    try:
+        info = schema.type_of(gvk)
+    except LookupError:
+        raise _unknown_kind(raw, gvk) from None
+    decoded = schema.decode_as(info, raw)
+    if why := schema.conversion_error(gvk, kind, info):
+        raise _refused(raw, why)
+    registry = call.registry
+    other = registry.other_version(gvk.api_version) if registry.other_version is not None else None
+    if other is None or kind != registry.gvk:
+        raise _unknown_kind(raw, gvk)
+    decoded.object["kind"], decoded.object["apiVersion"] = gvk.kind, gvk.api_version
+    other.strategy.default(decoded.object)
+    stored = other.strategy.to_stored(decoded.object)
+    return schema.Decoded(object=registry.strategy.from_stored(stored), strict=decoded.strict)
 
 
 def _unknown_kind(raw: Object, gvk: GroupVersionKind) -> errors.Invalid:
@@ -148,8 +176,8 @@ class Patches:
         patched = patcher(registry.arranged(old))
         new = decode_patched(call, registry.gvk, patched, validation)
         registry.strategy.default(new)
-        check_name(new, write.name, write.namespace)
         registry.check_namespace(write, new)
+        check_name(new, write.name, write.namespace)
         ownership.updated(registry, write, new, old)
         request = registry.admission_request(UPDATE, write, new, old)
         await registry.admission.mutate(request)

@@ -278,6 +278,7 @@ async def _remove(registry: Registry, write: Write, current: Entry, last: Object
 async def delete_finalized(registry: Registry, write: Write, current: Entry, last: Object) -> Outcome:
     """Delete an object whose last finalizer an update has just taken; answers like that update."""
     if write.dry_run:
+        await registry.store.settled(write.namespace, write.name)
         return Outcome(object=registry.arranged(last))
     removed = await registry.store.delete(current, registry.storage_form(last))
     registry.strategy.after_delete(registry.context(write), registry.view(removed))

@@ -56,8 +56,10 @@ class Registry(Creation):
         there is none. uid: the object must have it. create: an absent object may come to be.
         """
         for _ in range(_WRITE_ATTEMPTS):
-            current = self.store.get(write.namespace, write.name)
+            # A pending version is as good to build on as a committed one: the store answers in their order.
+            current = self.store.newest(write.namespace, write.name)
             if current is None:
+                await self.store.settled(write.namespace, write.name)
                 await self.catch_up()
                 current = self.store.get(write.namespace, write.name)
             if current is None:
@@ -80,6 +82,9 @@ class Registry(Creation):
                 await self.catch_up()
             except StorageError as error:
                 raise translate.update(self.group_resource, write.name, error) from error
+            except APIStatusError:
+                await self.store.settled(write.namespace, write.name)  # what it rests upon must be there to be read
+                raise
         raise errors.conflict(self.group_resource, write.name, OUTDATED)
 
     async def _update_once(
@@ -193,10 +198,9 @@ class Registry(Creation):
         return self.strategy.validate_subresource_update(ctx, new, old)
 
     async def _store_changed(self, write: Write, current: Entry, new: Object, old: Object) -> Outcome:
-        if new == old:
-            return Outcome(entry=current)
-        if write.dry_run:
-            return Outcome(object=self.arranged(new))
+        if write.dry_run or new == old:
+            await self.store.settled(current.namespace, current.name)
+            return Outcome(entry=current) if new == old else Outcome(object=self.arranged(new))
         entry = await self.store.update(current, self._to_store(new), ttl=self.strategy.ttl)
         return Outcome(entry=entry)
 

@@ -83,7 +83,8 @@ class Strategy:
     `name_kind` (how names are checked: "subdomain", "label", "label1035", "path", "none"), `ttl` (seconds, 0 never),
     `graceful` (deletion has a grace period), `selectable` (names of the field selectors beyond metadata.name and
     metadata.namespace, all that `selectable_fields` may return), `stored_as` (group and resource of the store when it
-    is not the resource's own: events.k8s.io events live with the core ones; see `to_stored`).
+    is not the resource's own: events.k8s.io events live with the core ones; see `to_stored`), `version_annotations`
+    (annotations that this version has in place of fields of the internal type).
     """
 
     allow_create_on_update = False
@@ -95,6 +96,7 @@ class Strategy:
     graceful = False
     selectable: tuple[str, ...] = ()
     stored_as: GroupResource | None = None
+    version_annotations: tuple[str, ...] = ()
 
     def __init__(self, info: ResourceInfo) -> None:
         self.info = info

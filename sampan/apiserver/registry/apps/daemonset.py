@@ -27,6 +27,8 @@ _ROLLING = _UPDATE.child("rollingUpdate")
 class DaemonSetStrategy(Workload):
     """Daemon sets; an annotation counts the changes of the template, as older clients expect."""
 
+    version_annotations = (GENERATION,)
+
     def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         update = spec.setdefault("updateStrategy", {})

@@ -64,6 +64,10 @@ class HorizontalPodAutoscalerStrategy(Strategy):
 class HorizontalPodAutoscalerV1Strategy(HorizontalPodAutoscalerStrategy):
     """autoscaling/v1."""
 
+    version_annotations = (
+        conversion.METRICS, conversion.CURRENT, conversion.CONDITIONS, conversion.BEHAVIOR,
+    )  # fmt: skip
+
     def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         if spec.get("minReplicas") is None:
