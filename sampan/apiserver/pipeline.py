@@ -24,6 +24,7 @@ from sampan.apiserver.http import connection as http_connection
 from sampan.apiserver.http import response
 from sampan.apiserver.http.response import Response
 from sampan.apiserver.registry.write import Outcome
+from sampan.apiserver.requestinfo import first
 from sampan.base.log import logger
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Pipeline:
             attributes = plan.attributes = Attributes(
                 user, info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name,
                 info.path, info.is_resource,
+                (first(plan.query, "fieldSelector") or "") if user.node_name else "",
             )  # fmt: skip
         decision = self.authorizer.authorize(attributes)
         if not decision.allowed:

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 _PODS, _NODES = GroupResource("", "pods"), GroupResource("", "nodes")
 _LEASES, _CSINODES = GroupResource("coordination.k8s.io", "leases"), GroupResource("storage.k8s.io", "csinodes")
 _ACCOUNTS, _CLAIMS = GroupResource("", "serviceaccounts"), GroupResource("", "persistentvolumeclaims")
-_WATCHED = frozenset({_PODS, _NODES, _LEASES, _CSINODES, _ACCOUNTS, _CLAIMS})
+_SLICES = GroupResource("resource.k8s.io", "resourceslices")
+_REQUESTS = GroupResource("certificates.k8s.io", "certificatesigningrequests")
+_WATCHED = frozenset({_PODS, _NODES, _LEASES, _CSINODES, _ACCOUNTS, _CLAIMS, _SLICES, _REQUESTS})
+_NODE_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet")
+_CLAIM_STATUS = ("capacity", "conditions", "allocatedResourceStatuses", "allocatedResources")
+"""What a kubelet that grows a volume reports of a claim."""
 _MIRROR = "kubernetes.io/config.mirror"
 _KUBELET_LABELS = frozenset(
     {
@@ -71,8 +76,15 @@ class NodeRestriction:
                 self._lease(request, node)
             case res if res == _CSINODES:
                 self._csi_node(request, node)
-            case res if res == _CLAIMS and request.subresource != "status":
-                raise self._no(request, f"node {node!r} may only update PVC status".replace("'", '"'))
+            case res if res == _CLAIMS:
+                self._claim(request, node)
+            case res if res == _SLICES and request.operation == CREATE:
+                if ((request.object or {}).get("spec") or {}).get("nodeName") != node:
+                    raise self._no(
+                        request, "can only create ResourceSlice with the same NodeName as the requesting node"
+                    )
+            case res if res == _REQUESTS and request.operation == CREATE:
+                self._certificate(request)
 
     @staticmethod
     def _no(request: AdmissionRequest, why: str) -> errors.Forbidden:
@@ -204,6 +216,31 @@ class NodeRestriction:
         if (request.name or (request.object or {})["metadata"].get("name")) != node:
             raise self._no(request, "can only access CSINode with the same name as the requesting node")
 
+    def _claim(self, request: AdmissionRequest, node: str) -> None:
+        if request.subresource != "status":
+            raise self._no(request, f'node "{node}" may only update PVC status')
+        if _unreported(request.object or {}) != _unreported(request.old or {}):
+            why = f'node "{node}" is not allowed to update fields other than status.capacity and status.conditions'
+            raise self._no(request, why)
+
+    def _certificate(self, request: AdmissionRequest) -> None:
+        """A node asks for certificates in its own name only."""
+        spec = (request.object or {}).get("spec") or {}
+        if spec.get("signerName") not in _NODE_SIGNERS:
+            return
+        from base64 import b64decode  # noqa: PLC0415 - only for certificate requests
+
+        from cryptography import x509  # noqa: PLC0415
+        from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+        try:
+            csr = x509.load_pem_x509_csr(b64decode(spec.get("request") or ""))
+        except ValueError as error:
+            raise self._no(request, f"unable to parse csr: {error}") from error
+        names = [one.value for one in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        if names != [request.user.name]:
+            raise self._no(request, f"can only create a node CSR with CN={request.user.name}")
+
     def _token(self, request: AdmissionRequest, node: str) -> None:
         reference = ((request.object or {}).get("spec") or {}).get("boundObjectRef")
         if not reference or (reference.get("apiVersion"), reference.get("kind"), bool(reference.get("name"))) != (
@@ -267,6 +304,13 @@ class NodeRestriction:
             volume = self._lookup("", "persistentvolumes", "", (claim.get("spec") or {}).get("volumeName", "")) or {}
             if driver := ((volume.get("spec") or {}).get("csi") or {}).get("driver"):
                 yield driver
+
+
+def _unreported(claim: Object) -> Object:
+    """A claim without what kubelets report, and without what every write changes."""
+    metadata = {k: v for k, v in claim.get("metadata", {}).items() if k not in ("resourceVersion", "managedFields")}
+    status = {key: value for key, value in (claim.get("status") or {}).items() if key not in _CLAIM_STATUS}
+    return {"metadata": metadata, "spec": claim.get("spec"), "status": status}
 
 
 def _claim_statuses(pod: Object) -> list[tuple[str, str | None]]:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """One question: may this user do this? For a non-resource request only verb and path count."""
+    """One question: may this user do this? For a non-resource request only verb and path count.
+
+    field_selector: of a list or watch, as the request has it; only for users whose rights depend on it, which are nodes.
+    """
 
     user: User
     verb: str
@@ -25,6 +28,7 @@ class Attributes:
     name: str = ""
     path: str = ""
     is_resource: bool = True
+    field_selector: str = ""
 
 
 class Decision(NamedTuple):

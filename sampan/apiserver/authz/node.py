@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sampan.apiserver.registry.strategy import Getter
 
 _NO_OPINION = Decision(allowed=False)
+_YES = Decision(allowed=True)
 _READS = frozenset({"get", "list", "watch"})
 
 
@@ -65,8 +66,10 @@ class NodeAuthorizer:
                 return self._own(node, a, frozenset({"get", "create", "update", "patch", "delete"}))
             case ("", "nodes"):
                 return self._node(node, a)
+            case ("resource.k8s.io", "resourceslices"):
+                return self._slice(node, a)
             case ("", "pods"):
-                return self._pod(a)
+                return self._pod(node, a)
         return None
 
     def _read(self, node: str, a: Attributes, verbs: frozenset[str]) -> Decision:
@@ -94,17 +97,18 @@ class NodeAuthorizer:
 
     def _refers(self, pod: Object, a: Attributes) -> bool:
         namespace = pod["metadata"].get("namespace", "")
-        if a.namespace and namespace != a.namespace:
+        # A request over all namespaces is none for the object that the pod refers to.
+        if namespace != a.namespace and a.resource != "persistentvolumes":
             return False
         match a.resource:
             case "secrets":
-                return a.name in _secrets_of(pod) or self._volume_secret(pod, namespace, a)
+                return a.name in secrets_of(pod) or self._volume_secret(pod, namespace, a)
             case "configmaps":
-                return a.name in _configmaps_of(pod)
+                return a.name in configmaps_of(pod)
             case "persistentvolumeclaims":
-                return a.name in _claims_of(pod)
+                return a.name in claims_of(pod)
             case "persistentvolumes":
-                return any(self._bound_volume(namespace, claim) == a.name for claim in _claims_of(pod))
+                return any(self._bound_volume(namespace, claim) == a.name for claim in claims_of(pod))
             case "serviceaccounts":
                 return bool(pod["spec"].get("serviceAccountName") == a.name)
             case "resourceclaims":
@@ -117,7 +121,7 @@ class NodeAuthorizer:
 
     def _volume_secret(self, pod: Object, namespace: str, a: Attributes) -> bool:
         """Secrets that a bound persistent volume names."""
-        for claim in _claims_of(pod):
+        for claim in claims_of(pod):
             volume = self._lookup("", "persistentvolumes", "", self._bound_volume(namespace, claim))
             if volume is not None and a.name in _volume_secrets(volume, namespace):
                 return True
@@ -139,23 +143,72 @@ class NodeAuthorizer:
         return self._own(node, a, frozenset({"get", "create", "update", "patch", "delete"}))
 
     @staticmethod
-    def _node(node: str, a: Attributes) -> Decision | None:
-        if a.subresource in ("", "status") and a.verb in ("get", "list", "watch"):
-            if a.verb == "get" and a.name != node:
-                return Decision(False, f"node '{node}' cannot read '{a.name}', only its own Node object")
-            if a.verb in ("list", "watch") and a.name != node:
-                return Decision(False, f"node '{node}' cannot read all nodes, only its own Node object")
-            return Decision(True)
-        if a.subresource in ("proxy", "log", "stats", "metrics", "configz", "healthz", "pods") and a.name == node:
-            return None
-        return None
+    def _node(node: str, a: Attributes) -> Decision:
+        """Its own Node; which one a write is to is NodeRestriction's to check."""
+        if a.subresource == "":
+            if a.verb in ("create", "update", "patch"):
+                return _YES
+            if a.verb in _READS:
+                if a.name == node:
+                    return _YES
+                what = f"'{a.name}'" if a.name else "all nodes"
+                return Decision(False, f"node '{node}' cannot read {what}, only its own Node object")
+        elif a.subresource == "status" and a.verb in ("update", "patch"):
+            return _YES
+        return _NO_OPINION
 
-    def _pod(self, a: Attributes) -> Decision | None:
-        if a.verb in ("get", "list", "watch") and not a.subresource:
-            # A kubelet reads the pods of its own node, which the selector that it sends says; by name it may read
-            # any: the object decides in kube-apiserver as well only when the feature that looks at it is on.
-            return Decision(True) if self._has_rule(a) else None
-        return None
+    def _pod(self, node: str, a: Attributes) -> Decision:
+        """The pods bound to it; whose the others are NodeRestriction checks."""
+        if a.subresource == "":
+            if a.verb in ("create", "delete"):
+                return _YES
+            if a.verb in _READS:
+                return self._read_pod(node, a)
+        elif (a.subresource == "status" and a.verb in ("update", "patch")) or (a.subresource, a.verb) == (
+            "eviction",
+            "create",
+        ):
+            return _YES
+        return _NO_OPINION
+
+    def _read_pod(self, node: str, a: Attributes) -> Decision:
+        if a.verb != "get" and _selects(a.field_selector, "spec.nodeName", node):
+            return _YES
+        if not a.name:
+            if a.verb == "get":
+                return Decision(False, "No Object name found")
+            return Decision(False, "can only list/watch pods with spec.nodeName field selector")
+        pod = self._lookup("", "pods", a.namespace, a.name)
+        if pod is None and a.verb == "get":
+            return _YES  # a kubelet asks whether a pod is really gone: NotFound tells it, a refusal would not
+        if pod is not None and (pod.get("spec") or {}).get("nodeName") == node:
+            return _YES
+        return Decision(False, f"no relationship found between node '{node}' and this object")
+
+    def _slice(self, node: str, a: Attributes) -> Decision:
+        """Its own resource slices; NodeRestriction checks whose a new one is."""
+        if a.subresource:
+            return Decision(False, "cannot authorize ResourceSlice subresources")
+        if a.verb == "create":
+            return _YES
+        if a.verb in ("list", "watch", "deletecollection"):
+            if _selects(a.field_selector, "spec.nodeName", node):
+                return _YES
+            why = "can only list/watch/deletecollection resourceslices with nodeName field selector"
+            return Decision(False, why)
+        found = self._lookup(a.group, a.resource, "", a.name) or {}
+        if (found.get("spec") or {}).get("nodeName") == node:
+            return _YES
+        return Decision(False, f"no relationship found between node '{node}' and this object")
+
+
+def _selects(selector: str, field: str, value: str) -> bool:
+    """Whether a field selector insists on a value."""
+    for part in selector.split(","):
+        key, equals, wanted = part.partition("=")
+        if equals and key.strip() == field and wanted.removeprefix("=").strip() == value:
+            return True
+    return False
 
 
 def _article(verb: str) -> str:
@@ -168,16 +221,17 @@ def _containers(pod: Object) -> Iterator[Object]:
         yield from spec.get(key) or ()
 
 
-def _sources(pod: Object) -> Iterator[Object]:
+def sources_of(pod: Object) -> Iterator[Object]:
     """Volume sources, those inside projected volumes included."""
     for volume in pod.get("spec", {}).get("volumes") or ():
         yield volume
         yield from (volume.get("projected") or {}).get("sources") or ()
 
 
-def _secrets_of(pod: Object) -> set[str]:
+def secrets_of(pod: Object) -> set[str]:
+    """The Secrets that a pod refers to, by name."""
     names = {one.get("name", "") for one in pod["spec"].get("imagePullSecrets") or ()}
-    for source in _sources(pod):
+    for source in sources_of(pod):
         secret = source.get("secret")
         if secret:
             names.add(secret.get("secretName") or secret.get("name", ""))
@@ -194,8 +248,9 @@ def _secrets_of(pod: Object) -> set[str]:
     return names
 
 
-def _configmaps_of(pod: Object) -> set[str]:
-    names = {source["configMap"].get("name", "") for source in _sources(pod) if source.get("configMap")}
+def configmaps_of(pod: Object) -> set[str]:
+    """The ConfigMaps that a pod refers to, by name."""
+    names = {source["configMap"].get("name", "") for source in sources_of(pod) if source.get("configMap")}
     names |= _environment(pod, "configMapKeyRef", "configMapRef")
     names.discard("")
     return names
@@ -213,7 +268,8 @@ def _environment(pod: Object, key_reference: str, from_reference: str) -> set[st
     return names
 
 
-def _claims_of(pod: Object) -> set[str]:
+def claims_of(pod: Object) -> set[str]:
+    """The PersistentVolumeClaims that a pod uses, by name."""
     names = set()
     for volume in pod["spec"].get("volumes") or ():
         if claim := volume.get("persistentVolumeClaim"):
@@ -238,6 +294,6 @@ def _volume_secrets(volume: Object, claim_namespace: str) -> set[str]:
             reference = source.get(key)
             if isinstance(reference, dict) and reference.get("namespace", claim_namespace) == claim_namespace:
                 names.add(reference.get("name", ""))
-        if source.get("secretName"):
+        if source.get("secretName") and source.get("secretNamespace", claim_namespace) == claim_namespace:
             names.add(source["secretName"])
     return names
