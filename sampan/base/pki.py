@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sampan.base.errors import SampanError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -28,6 +30,10 @@ _BACKDATE = timedelta(minutes=5)
 """Certificates begin this much in the past: machines' clocks differ."""
 
 _USAGES = {"client auth": ExtendedKeyUsageOID.CLIENT_AUTH, "server auth": ExtendedKeyUsageOID.SERVER_AUTH}
+
+
+class PKIError(SampanError):
+    """Keys or certificates on disk cannot be used; the message names the files and the cure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +84,16 @@ class CertificateAuthority:
 
     @classmethod
     def load_or_create(cls, folder: Path, name: str, common_name: str) -> CertificateAuthority:
-        """Load ``<name>.crt`` and ``<name>.key`` from folder; make them if both are absent."""
+        """Load ``<name>.crt`` and ``<name>.key`` from folder; make them if both are absent. Raises PKIError."""
         certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-        if certificate.exists() and key.exists():
-            return cls(KeyPair(certificate=certificate.read_bytes(), key=key.read_bytes()))
+        if certificate.exists() or key.exists():
+            try:
+                return cls(KeyPair(certificate=certificate.read_bytes(), key=key.read_bytes()))
+            except (ValueError, TypeError, FileNotFoundError) as error:
+                raise PKIError(
+                    f"{certificate} and {key.name} are no certificate authority ({error}): restore both from a backup; "
+                    f"without them nobody's certificates are valid any more, move both away to issue new ones"
+                ) from error
         authority, pair = cls.create(common_name)
         write_private(key, pair.key)
         write_private(certificate, pair.certificate, mode=0o644)

@@ -171,10 +171,10 @@ def pick_config(directory: ClusterDirectory, *, nodes: bool, used: list[str]) ->
     return ClusterConfig(
         identity=directory.identity,
         node_name=socket.gethostname().lower(),
-        secure_port=_free_port(6443, taken),
-        kubelet_port=_free_port(10250, taken),
-        registry_port=_free_port(5000, taken),
-        registry_node_port=_free_port(5443, taken),
+        secure_port=free_port(6443, taken),
+        kubelet_port=free_port(10250, taken),
+        registry_port=free_port(5000, taken),
+        registry_node_port=free_port(5443, taken),
         cluster_cidr=ranges[0],
         service_cidr=ranges[1],
         load_balancer_cidr=ranges[2],
@@ -194,7 +194,9 @@ def networks_in_use(routes: list[str]) -> list[str]:
     return found
 
 
-def _free_port(first: int, taken: set[int]) -> int:
+def free_port(first: int, taken: set[int] | None = None) -> int:
+    """Find the next free TCP port, beginning with `first`, and add it to `taken`. Raises ClusterError."""
+    taken = set() if taken is None else taken
     for port in range(first, first + 200):
         if port not in taken and is_port_free(port):
             taken.add(port)

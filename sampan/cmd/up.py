@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import shutil
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,7 @@ from sampan.cmd.cluster import (
     ClusterDirectory,
     ClusterError,
     default_data_dir,
+    free_port,
     is_port_free,
     networks_in_use,
     pick_config,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 _POLL_SECONDS = 0.02
+_AGENT_PORTS = {"agent": "kubelet_port", "registry": "registry_port", "node-registry": "registry_node_port"}
+"""Processes whose ports nobody types, and the fields that hold them."""
 
 
 @click.command()
@@ -53,53 +57,78 @@ def up(
     The first run chooses ports and address ranges and records them in the data directory; later runs use them again.
     """
     with directory.locked("sampan up"):
-        config = _configure(directory, nodes=nodes, choices=choices)
-        if (record := ProcessRecord.load(directory.run / "supervisor.json")) is not None and record.alive:
+        record = ProcessRecord.load(directory.run / "supervisor.json")
+        running = record is not None and record.alive
+        config = _configure(directory, nodes=nodes, choices=choices, running=running)
+        if record is not None and running:
             click.echo(f"sampan already runs here (pid {record.pid}); `sampan status` shows it, `sampan down` stops it")
         else:
-            _check(directory, config)
+            _check_host(directory, config)
+            config = _check_ports(directory, config)
+            directory.save(config)
             asyncio.run(_start(directory, config, seconds=seconds, log_level=log_level))
         if merge_kubeconfig:
             click.echo(f"Merged into {AdminAPI(directory.kubeconfig).merge_kubeconfig()}")
         _next_steps(directory)
 
 
-def _configure(directory: ClusterDirectory, *, nodes: bool, choices: dict[str, str | int | None]) -> ClusterConfig:
-    """Load the recorded configuration or pick one; explicit options win, but cannot change what is recorded."""
+def _configure(
+    directory: ClusterDirectory, *, nodes: bool, choices: dict[str, str | int | None], running: bool
+) -> ClusterConfig:
+    """Load the recorded configuration or pick one. Explicit options win, but only a stopped cluster's port can change.
+
+    Nothing is recorded yet: a cluster that cannot start here leaves no choices behind.
+    """
     given = {key: value for key, value in choices.items() if value is not None}
     config = directory.load()
     if config is None:
-        routes = subprocess.run(["ip", "-o", "route"], capture_output=True, text=True, check=False).stdout  # noqa: S607
-        used = [line.split()[0] for line in routes.splitlines() if line[:1].isdigit()]
-        config = dataclasses.replace(pick_config(directory, nodes=nodes, used=networks_in_use(used)), **given)  # type: ignore[arg-type]
-        directory.save(config)
-        return config
+        picked = pick_config(directory, nodes=nodes, used=networks_in_use(_routes()))
+        return dataclasses.replace(picked, **given)  # type: ignore[arg-type]
     for key, value in given.items():
-        if getattr(config, key) != value:
+        if getattr(config, key) == value:
+            continue
+        if key != "secure_port" or running:
+            anew = "`sampan down --purge` and `sampan up` make a new one"
+            cure = "`sampan down` first" if key == "secure_port" else anew
             raise ClusterError(
-                f"--{key.replace('_', '-')} {value}: this cluster was made with {getattr(config, key)}; "
-                f"`sampan down --purge` and `sampan up` make a new one"
+                f"--{key.replace('_', '-')} {value}: this cluster was made with {getattr(config, key)}; {cure}"
             )
-    if config.nodes != nodes:
-        config = dataclasses.replace(config, nodes=nodes)
-        directory.save(config)
-    return config
+        config = dataclasses.replace(config, secure_port=int(value))
+    return config if running else dataclasses.replace(config, nodes=nodes)
 
 
-def _check(directory: ClusterDirectory, config: ClusterConfig) -> None:
+def _routes() -> list[str]:
+    """Networks that this host's routes lead to; none where `ip` is missing, which `_check_host` then tells."""
+    ip = shutil.which("ip") or shutil.which("ip", path="/usr/sbin:/sbin")
+    if ip is None:
+        return []
+    routes = subprocess.run([ip, "-o", "route"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    return [line.split()[0] for line in routes.splitlines() if line[:1].isdigit()]
+
+
+def _check_host(directory: ClusterDirectory, config: ClusterConfig) -> None:
     if config.nodes and (lacking := missing(directory.root)):
         lines = "\n".join(f"  {check.name}: {check.found} -> {check.cure}" for check in lacking)
         raise ClusterError(
             f"this machine lacks what containers need:\n{lines}\nor without containers: sampan up --no-nodes"
         )
-    ports = {"server": ("secure-port", config.secure_port)}
-    if config.nodes:
-        ports |= {"agent": ("kubelet-port", config.kubelet_port), "registry": ("registry-port", config.registry_port)}
-    for name, (what, port) in ports.items():
+
+
+def _check_ports(directory: ClusterDirectory, config: ClusterConfig) -> ClusterConfig:
+    """Refuse an API port that somebody else has; take other ports for kubelet and registries. Raises ClusterError."""
+
+    def is_taken(name: str, port: int) -> bool:
         record = ProcessRecord.load(directory.run / f"{name}.json")
-        if (record is None or not record.alive) and not is_port_free(port):
-            raise ClusterError(f"port {port} ({what}) is in use; `ss -ltnp sport = :{port}` shows by whom. End it, or "
-                               f"choose anew with `sampan down --purge`")  # fmt: skip
+        return (record is None or not record.alive) and not is_port_free(port)
+
+    if is_taken("server", port := config.secure_port):
+        raise ClusterError(f"port {port} (secure-port) is in use; `ss -ltnp sport = :{port}` shows by whom. End it, or "
+                           f"take another port: sampan up --secure-port {port + 1}")  # fmt: skip
+    changes: dict[str, Any] = {}
+    for name, key in _AGENT_PORTS.items() if config.nodes else ():
+        if (port := getattr(config, key)) and is_taken(name, port):
+            changes[key] = free_port(port + 1, set(changes.values()))
+    return dataclasses.replace(config, **changes)
 
 
 async def _start(directory: ClusterDirectory, config: ClusterConfig, *, seconds: float, log_level: str) -> None:

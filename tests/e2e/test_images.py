@@ -28,7 +28,7 @@ def saved(machine, folder):
 @pytest.fixture(scope="module")
 def secured(machine, folder):
     """A registry with TLS and a password, whose authority the node knows."""
-    with Registry(machine.host, 5443, folder / "secured") as registry:
+    with Registry(machine.host, 5543, folder / "secured") as registry:
         trust(machine, registry)
         yield registry
 
@@ -194,7 +194,7 @@ def test_image_that_cannot_be_pulled_is_told_and_tried_again(machine, secured, s
 def test_registry_with_tokens_works_for_push_and_for_pods(machine, folder, start):
     with (
         TokenServer(machine.host, 5480, folder) as tokens,
-        Registry(machine.host, 5444, folder / "tokens", token_realm=tokens.url) as registry,
+        Registry(machine.host, 5544, folder / "tokens", token_realm=tokens.url) as registry,
     ):
         trust(machine, registry)
         name = f"{registry.name}/kubia:1"

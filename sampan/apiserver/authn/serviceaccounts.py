@@ -41,6 +41,9 @@ class InvalidTokenError(ValueError):
     """The token is one of ours but cannot be used; the text says why."""
 
 
+_RESTORE = "restore it from a backup, or move it away: then every service-account token must be issued anew"
+
+
 class SigningKey:
     """The key that service-account tokens are signed with."""
 
@@ -52,12 +55,15 @@ class SigningKey:
 
     @classmethod
     def load_or_create(cls, folder: Path | None) -> SigningKey:
-        """Load ``sa.key`` from folder or make it; without a folder the key lives as long as the process."""
+        """Load ``sa.key`` from folder or make it; without a folder the key lives as long as the process. Raises PKIError."""
         path = None if folder is None else folder / "sa.key"
         if path is not None and path.exists():
-            key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+            try:
+                key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+            except ValueError as error:
+                raise pki.PKIError(f"{path} is damaged ({error}): {_RESTORE}") from error
             if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise TypeError(f"{path} is not an elliptic curve key")
+                raise pki.PKIError(f"{path} is not an elliptic curve key: {_RESTORE}")
             return cls(key)
         key = ec.generate_private_key(ec.SECP256R1())
         if path is not None:
