@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench import loads, wrk
+from bench import containers, loads, scheduling, wrk
 from bench.connection import Address
 from bench.rows import GROWTH, ROWS, Row
 from bench.target import SAMPAN, Server
@@ -134,7 +135,15 @@ def _growth(figures: Figures, server: Server, seconds: int, watchers: int) -> No
     figures.note("grown_restart", server.ready)
 
 
-def _own(figures: Figures, folder: Path, options: dict[str, int], components: str, *, growth: bool) -> None:
+def _own(
+    figures: Figures,
+    folder: Path,
+    options: dict[str, int],
+    components: str,
+    *,
+    growth: bool,
+    containers_too: bool,
+) -> None:
     _starts(figures, folder, components)
     place = folder / "loaded"
     place.mkdir()
@@ -144,6 +153,13 @@ def _own(figures: Figures, folder: Path, options: dict[str, int], components: st
         _kubectl(figures, server)
         _rates(figures, server.address, **options)
         figures.note("memory_loaded", server.memory())
+    place = folder / "scheduling"
+    place.mkdir()
+    with Server(place, components) as server:
+        asyncio.run(server.start())
+        figures.note("bound_pods", uvloop.run(scheduling.bound_pods(server.address, nodes=1000, pods=3000)))
+    if containers_too:
+        containers.measure(folder, figures.note)
     if growth:
         place = folder / "grown"
         place.mkdir()
@@ -162,7 +178,10 @@ def _verdict(row: Row, figures: Figures) -> str:
     if row.target is None:
         return ""
     share = _share(row, figures)
-    reached = figures[row.key] <= row.target if share is None else share >= row.target
+    if row.unit == "pods/s":
+        reached = figures[row.key] >= row.target
+    else:
+        reached = figures[row.key] <= row.target if share is None else share >= row.target
     return "yes" if reached else "NO"
 
 
@@ -197,6 +216,7 @@ def _json(figures: Figures) -> str:
 @click.option("--seconds", default=5, show_default=True, help="Length of each load.")
 @click.option("--components", default="", help="Components of our own server; empty for its default.")
 @click.option("--growth", is_flag=True, help="Also measure how costs grow with 100 000 objects (some minutes).")
+@click.option("--containers/--no-containers", default=True, help="Also start pods in a cluster of their own (root).")
 @click.option("--json", "json_file", default="", help="Write the JSON to this file too.")
 def main(**options: str | int | bool) -> None:
     """Measure an API server and print its figures as shares of the bare limit."""
@@ -210,7 +230,11 @@ def main(**options: str | int | bool) -> None:
             if options["server"]:
                 _rates(figures, Address(str(options["server"]), str(options["token"])), **rates)
             else:
-                _own(figures, place, rates, str(options["components"]), growth=bool(options["growth"]))
+                with_containers = bool(options["containers"]) and os.geteuid() == 0
+                _own(
+                    figures, place, rates, str(options["components"]), growth=bool(options["growth"]),
+                    containers_too=with_containers,
+                )  # fmt: skip
             _bare(figures, place, rates["seconds"])
     except SampanError as error:
         raise click.ClickException(str(error)) from error

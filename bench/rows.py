@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure. unit: "/s" for rates, else "s", "MB" or "%". limit: which bare limit a rate is a share of.
+    """One figure.
+
+    unit: "/s" or "pods/s" for rates, else "s", "MB" or "%". limit: which bare limit a rate is a share of.
 
     target: the share to reach, or for other units the figure not to exceed. kubernetes: the share or figure of
     kube-apiserver v1.36.2 with etcd 3.6, on two cores.
@@ -49,6 +51,13 @@ ROWS = (
     Row(key="memory_idle", title="resident memory, idle", unit="MB", target=100, kubernetes="603 (all parts)"),
     Row(key="cpu_idle", title="CPU while idle, of one core", unit="%", target=1.0, kubernetes="1.8"),
     Row(key="memory_loaded", title="resident memory after this load", unit="MB", target=300, kubernetes="714"),
+    Row(key="bound_pods", title="3 000 pods bound on 1 000 nodes, from the first POST", unit="pods/s", target=400,
+        kubernetes="30 to 120"),
+    Row(key="pod_ready", title="pod POST to Ready, image present, median", unit="s", target=0.25, kubernetes="0.51"),
+    Row(key="replicas_ready", title="20 pods by one ReplicationController", unit="s", target=2.0, kubernetes="3.0"),
+    Row(key="cpu_idle_node", title="CPU of server and agent while idle, of one core", unit="%", target=1.0,
+        kubernetes="1.8 (without a kubelet)"),
+    Row(key="memory_agent", title="resident memory of the agent", unit="MB", target=50, kubernetes="91"),
     Row(key="kubectl", title="sampan kubectl get pods, wall time", unit="s", target=0.25, kubernetes="0.04"),
 )  # fmt: skip
 
