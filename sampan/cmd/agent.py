@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from sampan.api.errors import APIStatusError
+from sampan.api.errors import APIStatusError, Forbidden, Unauthorized
 from sampan.base import log, tasks
 from sampan.base.clock import RealClock
 from sampan.base.errors import SampanError
@@ -191,6 +191,11 @@ class Agent:
             try:
                 logger.info("Joining", server=options.server, node=options.node_name)
                 await certificates.obtain(Client(transport), wanted, folder, self._clock)
+            except (Unauthorized, Forbidden) as error:
+                raise AgentError(
+                    f"{options.server} refused the join token ({error.message}): it is wrong or has expired; "
+                    f"`sampan token create` there prints a new one"
+                ) from error
             finally:
                 await transport.close()
         return ClientConfig(

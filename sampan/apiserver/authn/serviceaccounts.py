@@ -55,7 +55,10 @@ class SigningKey:
 
     @classmethod
     def load_or_create(cls, folder: Path | None) -> SigningKey:
-        """Load ``sa.key`` from folder or make it; without a folder the key lives as long as the process. Raises PKIError."""
+        """Load ``sa.key`` from folder or make it; without a folder the key lives as long as the process.
+
+        Raises PKIError.
+        """
         path = None if folder is None else folder / "sa.key"
         if path is not None and path.exists():
             try:
