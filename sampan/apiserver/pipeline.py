@@ -15,6 +15,7 @@ from sampan.api import errors
 from sampan.api.errors import APIStatusError, RequestEntityTooLarge
 from sampan.apiserver import encode, negotiate
 from sampan.apiserver.authn import impersonation
+from sampan.apiserver.authn.user import ANONYMOUS_USER
 from sampan.apiserver.authz.interface import Attributes, forbidden_message, subject_of
 from sampan.apiserver.handlers import watch as watches
 from sampan.apiserver.handlers.call import Call
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sampan.apiserver.authz.interface import Authorizer
     from sampan.apiserver.authz.rbac import RBACAuthorizer
     from sampan.apiserver.handlers.plan import Plan
-    from sampan.apiserver.http.connection import HTTPRequest, Stream
+    from sampan.apiserver.http.connection import Connection, HTTPRequest, Stream
     from sampan.apiserver.http.head import Head
     from sampan.apiserver.metrics import Metrics
     from sampan.apiserver.routes import Router
@@ -87,6 +88,13 @@ class HTTPService:
         self._pipeline = pipeline
         self._metrics = metrics
         self._plans: dict[tuple[str | None, ...], Plan] = {}
+
+    def knows(self, head: Head, connection: Connection) -> bool:
+        """Whether valid credentials come with a request."""
+        try:
+            return self._pipeline.authenticator.authenticate(head, connection) is not ANONYMOUS_USER
+        except APIStatusError:
+            return False
 
     def serve(self, request: HTTPRequest) -> bytes | Awaitable[bytes] | Stream:
         started = perf_counter()

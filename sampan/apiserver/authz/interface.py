@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Attributes:
     """One question: may this user do this? For a non-resource request only verb and path count.
 
-    field_selector: of a list or watch, as the request has it; only for users whose rights depend on it, which are nodes.
+    field_selector: of a list or watch, as the request has it; only for users whose rights depend on it: nodes.
     """
 
     user: User

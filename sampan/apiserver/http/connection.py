@@ -2,8 +2,9 @@
 
 An `asyncio.Protocol` on the C parser of httptools. The service answers a request in one of three ways: with bytes
 (reads: no task, no coroutine), with an awaitable of bytes (writes), or with a `Stream` that writes on its own (watches,
-connect subresources). Requests that a client pipelines are answered in order. Limits: a head of 1 MiB, a body of 3 MiB
-(kube-apiserver's), 32 s for a head, 60 s for a body's next bytes, 90 s idle.
+connect subresources). Requests that a client pipelines are answered in order, once it has taken the answers to those
+before. Limits: a head of 1 MiB in at most 4096 pieces, a body of 3 MiB (kube-apiserver's; 64 KiB of strangers),
+32 s for a head, 60 s for a body, 90 s idle or without taking any of a long answer.
 """
 
 from __future__ import annotations
@@ -17,17 +18,24 @@ import httptools
 
 from sampan.apiserver.http import response
 from sampan.apiserver.http.head import Head
+from sampan.apiserver.http.upgrade import EarlyBytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from sampan.apiserver.http.hub import Hub
+    from sampan.apiserver.http.upgrade import RawSink
 
 HEAD_LIMIT = 1 << 20
 BODY_LIMIT = 3 << 20
 HEAD_SECONDS = 32.0
 BODY_SECONDS = 60.0
 IDLE_SECONDS = 90.0
+STALL_SECONDS = 90.0
+STRANGER_LIMIT = 1 << 16
+"""Body of a request that carries no valid credentials: nobody fills the memory before it is known who he is."""
+_HEAD_PIECES = 4096
+"""Pieces that a head may come in: each costs time that grows with the head, and clients send it in a few."""
 _PIPELINED = 16
 """Requests read ahead of the one being answered; then reading pauses."""
 _SLICE = 1 << 19
@@ -72,41 +80,39 @@ class Service(Protocol):
 
     def serve(self, request: HTTPRequest) -> bytes | Awaitable[bytes] | Stream: ...
 
-
-class RawSink(Protocol):
-    """Takes the client's bytes once a stream has taken over the connection."""
-
-    def feed_data(self, data: bytes) -> None: ...
-    def feed_eof(self) -> None: ...
-
-
-class _Early:
-    """Keeps what the client sends behind an upgrade request until a stream takes the connection over."""
-
-    def __init__(self) -> None:
-        self._data: list[bytes] = []
-        self._ended = False
-
-    def feed_data(self, data: bytes) -> None:
-        self._data.append(data)
-
-    def feed_eof(self) -> None:
-        self._ended = True
-
-    def hand_over(self, sink: RawSink) -> None:
-        for data in self._data:
-            sink.feed_data(data)
-        if self._ended:
-            sink.feed_eof()
+    def knows(self, head: Head, connection: Connection) -> bool:
+        """Whether somebody with valid credentials sends this; asked while a long body is still coming."""
+        ...
 
 
 class Connection(asyncio.Protocol):
     """See the module."""
 
     __slots__ = (
-        "_body", "_body_size", "_busy", "_expects", "_head_size", "_headers", "_hub", "_keep_alive", "_large",
-        "_parsed", "_parser", "_queue", "_raw", "_reading", "_since", "_stream", "_url", "closed", "paused",
-        "peer", "transport",
+        "_body",
+        "_body_size",
+        "_busy",
+        "_expects",
+        "_head_size",
+        "_headers",
+        "_hub",
+        "_keep_alive",
+        "_large",
+        "_parsed",
+        "_parser",
+        "_pieces",
+        "_queue",
+        "_raw",
+        "_reading",
+        "_repeated",
+        "_since",
+        "_stranger",
+        "_stream",
+        "_url",
+        "closed",
+        "paused",
+        "peer",
+        "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -131,8 +137,11 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
+        self._repeated: dict[str, list[str]] | None = None
         self._head_size = 0
-        self._body: list[bytes] = []
+        self._pieces = 0
+        self._stranger = False
+        self._body: bytes | bytearray = b""
         self._body_size = 0
         self._expects = False
 
@@ -156,7 +165,8 @@ class Connection(asyncio.Protocol):
             self._parsed = None
             self._feed(data)
             parsed = self._parsed
-            if parsed is not None and not self._reading and data.count(b"\r\n\r\n") == 1:
+            plain = parsed is not None and not self._reading and "upgrade" not in parsed.headers
+            if plain and parsed is not None and data.count(b"\r\n\r\n") == 1:
                 self._hub.heads.add(data, parsed)
             return
         self._feed(data)
@@ -187,6 +197,8 @@ class Connection(asyncio.Protocol):
             self._continue_large()
         elif self._stream is not None:
             self._stream.resumed()
+        else:
+            self._next()
 
     # -- httptools callbacks
 
@@ -202,27 +214,39 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
-        known = self._headers.get(key)
-        self._headers[key] = text if known is None else f"{known}, {text}"
-        self._grow(len(name) + len(value))
+        known = self._headers.setdefault(key, text)
+        if known is not text:
+            if self._repeated is None:
+                self._repeated = {}
+            self._repeated.setdefault(key, [known]).append(text)
+        self._grow(len(name) + len(value) + 4)
 
     def _grow(self, size: int) -> None:
         self._head_size += size
         if self._head_size > HEAD_LIMIT:
             self._refuse(431)
+            raise OverflowError  # ends the parser's work on what has come already
 
     def on_headers_complete(self) -> None:
         self._since = self._hub.now()
+        if self._repeated is not None:
+            for key, values in self._repeated.items():
+                self._headers[key] = ", ".join(values)
         if self._headers.get("expect", "").lower() == "100-continue" and not self._busy:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        self._since = self._hub.now()
-        self._body_size += len(body)
-        if self._body_size <= BODY_LIMIT:
-            self._body.append(body)
-        elif self._body:
-            self._body = []
+        before, self._body_size = self._body_size, self._body_size + len(body)
+        if before <= STRANGER_LIMIT < self._body_size:
+            self._stranger = not self._hub.service.knows(Head("POST", "/", "", self._headers, keep_alive=True), self)
+        if self._stranger or self._body_size > BODY_LIMIT:
+            self._body = b""
+        elif not before:
+            self._body = body
+        else:
+            if type(self._body) is bytes:
+                self._body = bytearray(self._body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         self._reading = False
@@ -233,13 +257,19 @@ class Connection(asyncio.Protocol):
         keep_alive = self._parser.should_keep_alive()
         path = unquote(path) if "%" in path else path
         head = self._parsed = Head(method, path, query, self._headers, keep_alive=keep_alive)
-        body = b"".join(self._body) if self._body else b""
-        too_large = self._body_size > BODY_LIMIT
+        body = bytes(self._body) if self._body else b""
+        too_large = self._stranger or self._body_size > BODY_LIMIT
         self._serve(HTTPRequest(head, body, self, too_large=too_large, upgrade=self._parser.should_upgrade()))
 
     # -- requests
 
     def _feed(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self._pieces += 1
+        if self._pieces > _HEAD_PIECES and self._reading and not self._body_size:
+            self._refuse(431)
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -265,7 +295,7 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def _serve(self, request: HTTPRequest) -> None:
-        if self._busy:
+        if self._busy or self.paused:
             self._queue.append(request)
             if len(self._queue) >= _PIPELINED:
                 self.transport.pause_reading()
@@ -279,7 +309,7 @@ class Connection(asyncio.Protocol):
         if hasattr(result, "begin"):
             self._stream = cast("Stream", result)
             if request.upgrade:
-                self._raw = _Early()
+                self._raw = EarlyBytes(self.transport)
             self._stream.begin(self)
         else:
             self._hub.spawn(self._wait(cast("Awaitable[bytes]", result)), "request")
@@ -308,6 +338,7 @@ class Connection(asyncio.Protocol):
         if rest is None or self.paused or self.closed:
             return
         self.transport.write(rest[:_SLICE])
+        self._since = self._hub.now()
         if len(rest) > _SLICE:
             self._large = rest[_SLICE:]
             if not self.paused:
@@ -318,7 +349,7 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Serve what the client pipelined meanwhile."""
-        while self._queue and not self._busy and not self.transport.is_closing():
+        while self._queue and not self._busy and not self.paused and not self.transport.is_closing():
             request = self._queue.popleft()
             if len(self._queue) == _PIPELINED - 1:
                 self.transport.resume_reading()
@@ -349,7 +380,7 @@ class Connection(asyncio.Protocol):
     def take_over(self, sink: RawSink) -> None:
         """Send the client's bytes to sink from now on, those that it has sent already first."""
         early, self._raw = self._raw, sink
-        if isinstance(early, _Early):
+        if isinstance(early, EarlyBytes):
             early.hand_over(sink)
 
     def spawn(self, coro: Any, name: str) -> asyncio.Task[Any]:
@@ -368,7 +399,9 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def overdue(self, now: float) -> bool:
-        """Whether the client keeps the connection without using it (slow-loris, forgotten keep-alive)."""
+        """Whether the client keeps the connection without using it (slow-loris, forgotten keep-alive, not reading)."""
+        if self._large is not None:
+            return now - self._since > STALL_SECONDS
         if self._busy or self._raw is not None:
             return False
         if self._reading:

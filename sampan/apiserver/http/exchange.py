@@ -129,7 +129,7 @@ class ConnectStream:
 
     def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         length = next((int(value) for name, value in headers if name.lower() == b"content-length"), None)
-        self._state = "chunked" if length is None else "streaming"
+        self._state = "chunked" if length is None and self.method != "HEAD" else "streaming"
         others = [pair for pair in headers if pair[0].lower() not in (b"content-length", b"transfer-encoding")]
         if not self.connection.closed:
             self.connection.transport.write(response.head(status, others, length=length))
@@ -153,6 +153,7 @@ class ConnectStream:
 
     def take_over(self) -> tuple[RawReader, RawWriter]:
         reader = asyncio.StreamReader()
+        reader.set_transport(self.connection.transport)  # a client that sends faster than the pod reads has to wait
         self._state = "raw"
         self.connection.take_over(reader)
         return reader, _Writer(self)

@@ -68,7 +68,10 @@ class Hub:
             await clock.sleep(SWEEP_SECONDS)
             now = self.now()
             for connection in [one for one in self.connections if one.overdue(now)]:
-                connection.transport.close()
+                if connection.paused:
+                    connection.transport.abort()  # it would wait for ever for the client to take what is left
+                else:
+                    connection.transport.close()
 
     async def drain(self, seconds: float) -> None:
         """End streams and close idle connections; the others when they are done or after so many seconds."""

@@ -20,11 +20,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from sampan.api.object import Object
 
     Headers = Sequence[tuple[bytes, bytes]]
+
+_EARLY_LIMIT = 1 << 16
+"""Bytes kept for an upgrade under way before the client has to wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,40 @@ class ConnectTarget:
     def values(self, name: str) -> list[str]:
         """All values of a query parameter, in order."""
         return [value for key, value in self.query if key == name]
+
+
+class RawSink(Protocol):
+    """Takes the client's bytes once a stream has taken over the connection."""
+
+    def feed_data(self, data: bytes) -> None: ...
+    def feed_eof(self) -> None: ...
+
+
+class EarlyBytes:
+    """Keeps what the client sends behind an upgrade request until a stream takes the connection over."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._data: list[bytes] = []
+        self._size = 0
+        self._ended = False
+
+    def feed_data(self, data: bytes) -> None:
+        self._data.append(data)
+        self._size += len(data)
+        if self._size > _EARLY_LIMIT:
+            self._transport.pause_reading()
+
+    def feed_eof(self) -> None:
+        self._ended = True
+
+    def hand_over(self, sink: RawSink) -> None:
+        if self._size > _EARLY_LIMIT:
+            self._transport.resume_reading()
+        for data in self._data:
+            sink.feed_data(data)
+        if self._ended:
+            sink.feed_eof()
 
 
 class RawReader(Protocol):

@@ -183,6 +183,7 @@ class SPDYSession:
         self._writer = writer
         self._codec = HeaderCodec()
         self._next_id = 2 if server else 1
+        self._last_id = 0
         self._streams: dict[int, SPDYStream] = {}
         self._incoming: asyncio.Queue[SPDYStream | None] = asyncio.Queue()
         self.closed = False
@@ -216,6 +217,8 @@ class SPDYSession:
                     self._handle_control(first & 0xFFFF, second >> 24, payload)
                 else:
                     await self._handle_data(first & 0x7FFFFFFF, second >> 24, payload)
+        except struct.error as error:
+            raise SPDYError(f"malformed SPDY frame: {error}") from error
         except (asyncio.IncompleteReadError, OSError):
             return
         finally:
@@ -238,7 +241,7 @@ class SPDYSession:
 
     def goaway(self) -> None:
         """Tell the peer that no more streams come."""
-        self._control(GOAWAY, 0, struct.pack(">II", max(self._streams, default=0), 0))
+        self._control(GOAWAY, 0, struct.pack(">II", self._last_id, 0))
 
     async def drain(self) -> None:
         await self._writer.drain()
@@ -254,7 +257,12 @@ class SPDYSession:
         if payload:
             await stream.feed(payload)
         if flags & FLAG_FIN:
-            stream.end()
+            self._ended(stream)
+
+    def _ended(self, stream: SPDYStream) -> None:
+        """The peer sends no more on a stream: what comes for it is ignored from now on, and it is forgotten."""
+        stream.end()
+        self._streams.pop(stream.id, None)
 
     def _handle_control(self, kind: int, flags: int, payload: bytes) -> None:
         if kind == SYN_STREAM:
@@ -265,12 +273,12 @@ class SPDYSession:
             if (stream := self._stream(payload)) is not None:
                 stream.accept()
                 if flags & FLAG_FIN:
-                    stream.end()
+                    self._ended(stream)
         elif kind == HEADERS:
             self._codec.decode(payload[4:])
         elif kind == RST_STREAM:
             if (stream := self._stream(payload)) is not None:
-                stream.end()
+                self._ended(stream)
         elif kind == PING and struct.unpack_from(">I", payload)[0] % 2 == self._next_id % 2:
             return  # the answer to a ping of our own: ids have the parity of their sender's streams
         elif kind == PING:
@@ -283,8 +291,9 @@ class SPDYSession:
         stream_id = struct.unpack_from(">I", payload)[0] & 0x7FFFFFFF
         stream = SPDYStream(self, stream_id, self._codec.decode(payload[10:]))
         self._streams[stream_id] = stream
+        self._last_id = max(self._last_id, stream_id)
         if flags & FLAG_FIN:
-            stream.end()
+            self._ended(stream)
         self._incoming.put_nowait(stream)
 
 

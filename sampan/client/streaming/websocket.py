@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CHUNK = 65536
+_MESSAGE_LIMIT = 32 << 20
+"""The largest message taken (golang.org/x/net/websocket's default)."""
 
 
 class WebSocketError(SampanError):
@@ -70,6 +72,7 @@ class WebSocket:
         self._frames = Connection(ConnectionType.SERVER if server else ConnectionType.CLIENT)
         self._messages: list[bytes] = []
         self._parts: list[bytes] = []
+        self._size = 0
         self._closed = False
 
     async def receive(self) -> bytes | None:
@@ -94,9 +97,13 @@ class WebSocket:
                 if isinstance(event, BytesMessage | TextMessage):
                     part = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
                     self._parts.append(part)
+                    self._size += len(part)
+                    if self._size > _MESSAGE_LIMIT:
+                        raise WebSocketError(f"WebSocket message is longer than {_MESSAGE_LIMIT} bytes")
                     if event.message_finished:
                         self._messages.append(b"".join(self._parts))
                         self._parts.clear()
+                        self._size = 0
                 elif isinstance(event, Ping):
                     await self._write(self._frames.send(event.response()))
                 elif isinstance(event, CloseConnection):

@@ -1,10 +1,11 @@
 """The HTTP protocol: parsing, pipelining, limits, streams, upgrades."""
 
 import asyncio
+import time
 
 import pytest
 
-from sampan.apiserver.http.connection import BODY_LIMIT, IDLE_SECONDS
+from sampan.apiserver.http.connection import BODY_LIMIT, IDLE_SECONDS, STALL_SECONDS, STRANGER_LIMIT
 from sampan.apiserver.http.hub import Hub
 
 
@@ -43,10 +44,14 @@ class Service:
     def __init__(self):
         self.requests = []
         self.answer = lambda request: b"<%b>" % request.head.path.encode()
+        self.known = True
 
     def serve(self, request):
         self.requests.append(request)
         return self.answer(request)
+
+    def knows(self, head, connection):
+        return self.known
 
 
 @pytest.fixture
@@ -191,3 +196,86 @@ async def test_streams_learn_that_the_client_left(parts):
     connection.data_received(b"GET /watch HTTP/1.1\r\n\r\n")
     connection.connection_lost(None)
     assert stream.is_lost
+
+
+async def test_repeated_headers_are_joined_in_order(parts):
+    service, _, connection, _ = parts
+    connection.data_received(b"GET / HTTP/1.1\r\nA: 1\r\nB: 2\r\na: 3\r\nA: 4\r\n\r\n")
+    assert service.requests[0].head.headers == {"a": "1, 3, 4", "b": "2"}
+
+
+async def test_head_of_very_many_repeated_headers_costs_little(parts):
+    _, _, connection, transport = parts
+    started = time.process_time()
+    connection.data_received(b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 400_000)
+    assert transport.data.startswith(b"HTTP/1.1 431 ")
+    assert time.process_time() - started < 2
+
+
+async def test_head_in_very_many_pieces_is_refused(parts):
+    _, _, connection, transport = parts
+    connection.data_received(b"GET /")
+    for _ in range(5000):
+        connection.data_received(b"a")
+        if transport.closed:
+            break
+    assert transport.data.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_long_bodies_of_strangers_are_dropped_as_they_come(parts):
+    service, _, connection, _ = parts
+    service.known = False
+    connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (STRANGER_LIMIT + 2))
+    connection.data_received(b"x" * STRANGER_LIMIT)
+    connection.data_received(b"x")
+    assert connection._body == b""
+    connection.data_received(b"x")
+    assert service.requests[0].too_large
+
+
+async def test_slow_bodies_end_after_their_time(parts):
+    _, hub, connection, _ = parts
+    connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nx")
+    now = hub.now()
+    assert not connection.overdue(now + 59)
+    assert connection.overdue(now + 61)
+
+
+async def test_pipelined_requests_wait_for_a_client_that_takes_no_answers(parts):
+    service, _, connection, transport = parts
+    connection.pause_writing()
+    connection.data_received(b"GET /x HTTP/1.1\r\n\r\n" * 100)
+    assert not service.requests
+    assert not transport.reading
+    connection.resume_writing()
+    assert len(service.requests) == 100
+    assert transport.reading
+
+
+async def test_client_that_never_takes_a_long_answer_is_hung_up_on(parts):
+    service, hub, connection, _ = parts
+    service.answer = lambda request: b"z" * 2_000_000
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    connection.pause_writing()
+    assert connection.overdue(hub.now() + STALL_SECONDS + 1)
+
+
+async def test_floods_behind_an_upgrade_wait_until_somebody_takes_over(parts):
+    service, _, connection, transport = parts
+    stream = Stream()
+    service.answer = lambda request: stream
+    connection.data_received(b"GET /exec HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n")
+    connection.data_received(b"x" * 70_000)
+    assert not transport.reading
+    connection.take_over(stream)
+    assert transport.reading
+    assert len(stream.data) == 70_000
+
+
+async def test_repeated_upgrades_are_upgrades_each_time(parts):
+    service, _, connection, _ = parts
+    service.answer = lambda request: b"no;"
+    head = b"GET /exec HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    connection.data_received(head)
+    connection.data_received(head)
+    assert [request.upgrade for request in service.requests] == [True, True]
