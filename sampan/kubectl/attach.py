@@ -50,7 +50,7 @@ async def _attach(session: Session, pod: Object) -> int:
     if tty and not spec_of(pod, container).get("tty"):
         tty = False
         print(f"error: Unable to use a TTY - container {container} did not allocate one", file=sys.stderr)
-    if not values.quiet and values.stdin and tty:
+    if not values.quiet:
         print("All commands and output from this session will be recorded in container logs, including credentials and "
               "sensitive information passed through the command prompt.", file=sys.stderr)  # fmt: skip
         print("If you don't see a command prompt, try pressing enter.", file=sys.stderr)

@@ -5,6 +5,7 @@ kubectl's resource builder: ``pods``, ``pod a b``, ``pod/a svc/b``, ``pods,svc``
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,14 +162,12 @@ def _files(path: Path, *, recursive: bool) -> list[Path]:
 
 
 def _documents(source: str, text: str) -> Iterator[tuple[str, Object]]:
-    import yaml  # noqa: PLC0415 - start-up time
+    from sampan.api.schema import MalformedError, goyaml  # noqa: PLC0415 - start-up time
 
     try:
-        documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except yaml.YAMLError as error:
-        raise KubectlError(
-            f"error parsing {source}: error converting YAML to JSON: yaml: {_one_line(error)}"
-        ) from error
+        documents = [goyaml.loads(part.encode()).value for part in re.split(r"(?m)^---(?=\s|$)", text) if part.strip()]
+    except MalformedError as error:
+        raise KubectlError(f"error parsing {source}: error converting YAML to JSON: {error}") from error
     for document in documents:
         if document is None:
             continue
@@ -186,12 +185,6 @@ def _documents(source: str, text: str) -> Iterator[tuple[str, Object]]:
                 yield source, item
         else:
             yield source, document
-
-
-def _one_line(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
 class Failures:

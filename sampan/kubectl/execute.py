@@ -122,7 +122,7 @@ async def upgrade(session: Session, path: str, headers: list[tuple[str, str]], q
                 raise KubectlError(f"unable to upgrade connection: {error.message}") from error
             raise
         except APIStatusError as error:
-            if not error.reason:
+            if error.reason in ("", "InternalError"):
                 raise KubectlError(f"unable to upgrade connection: {error.message}") from error
             raise
         raise SilentError("no upgrade")

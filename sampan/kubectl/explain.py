@@ -83,7 +83,7 @@ class _Explainer:
                 raise KubectlError(f'field "{step}" does not exist')
             field = properties[step]
         if field is not None:
-            print(f"FIELD: {path[-1]} <{self._type(field)}>{self._enum(field, first=True)}\n\n")
+            print(f"FIELD: {path[-1]} <{self._type(field)}>{self._enum(field, first=True)}" + ("\n" if field.get("enum") else "\n\n"))
         shown = field if field is not None else schema
         print("DESCRIPTION:")
         print(_indented(self._description(shown) or "<empty>", 4) + "\n    ")
@@ -157,7 +157,7 @@ class _Explainer:
         if len(texts) > _ENUM and self._recursive:
             texts = [*texts[:_ENUM], "...."]
         shown = ", ".join(texts)
-        return f"\nENUM:\n    " + "\n    ".join(sorted(map(str, values))) if first else f"enum: {shown}"
+        return "\nENUM:\n    " + "\n    ".join(sorted(map(str, values))) if first else f"enum: {shown}"
 
     def _description(self, schema: Object) -> str:
         parts = [schema.get("description") or ""]

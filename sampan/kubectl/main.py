@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sampan.kubectl.command import Command
+    from sampan.kubectl.flags import Flag
 
 COMMANDS: dict[str, str] = {
     "annotate": "sampan.kubectl.metadata:ANNOTATE",
@@ -31,8 +32,6 @@ COMMANDS: dict[str, str] = {
     "create": "sampan.kubectl.create:CREATE",
     "delete": "sampan.kubectl.delete:DELETE",
     "describe": "sampan.kubectl.describe.command:DESCRIBE",
-    "drain": "sampan.kubectl.drain:DRAIN",
-    "edit": "sampan.kubectl.edit:EDIT",
     "events": "sampan.kubectl.events:EVENTS",
     "exec": "sampan.kubectl.execute:EXEC",
     "explain": "sampan.kubectl.explain:EXPLAIN",
@@ -42,7 +41,7 @@ COMMANDS: dict[str, str] = {
     "logs": "sampan.kubectl.logs:LOGS",
     "patch": "sampan.kubectl.patch:PATCH",
     "port-forward": "sampan.kubectl.portforward:PORT_FORWARD",
-    "replace": "sampan.kubectl.replace:REPLACE",
+    "replace": "sampan.kubectl.patch:REPLACE",
     "rollout": "sampan.kubectl.rollout:ROLLOUT",
     "run": "sampan.kubectl.run:RUN",
     "scale": "sampan.kubectl.scale:SCALE",
@@ -82,7 +81,7 @@ async def _run(arguments: list[str]) -> int:
     if any(one in ("-h", "--help") for one in rest[: rest.index("--") if "--" in rest else None]):
         print(command.help(path))
         return 0
-    values, positional, dash = parse(rest, (*command.flags, *GLOBAL_FLAGS), path)
+    values, positional, dash = parse(rest, _flags_of(command), path)
     session = Session(values, path)
     try:
         result = await command.run(session, positional, dash)
@@ -92,6 +91,13 @@ async def _run(arguments: list[str]) -> int:
         count = len(session.warned)
         raise KubectlError(f"{count} warning{'s' if count > 1 else ''} received")
     return result or 0
+
+
+def _flags_of(command: Command) -> list[Flag]:
+    """The command's flags, and the global ones that it does not redefine."""
+    own = {flag.name for flag in command.flags}
+    letters = {flag.short for flag in command.flags}
+    return [*command.flags, *(one for one in GLOBAL_FLAGS if one.name not in own and (not one.short or one.short not in letters))]
 
 
 def find_command(arguments: list[str]) -> tuple[Command | None, str, list[str]]:

@@ -63,7 +63,7 @@ def container_of(session: Session, pod: Object, *, quiet: bool = False) -> str:
     names = [one["name"] for field in _LISTS for one in spec.get(field) or []]
     if wanted := session.values.get("container"):
         if wanted not in names:
-            raise KubectlError(f"container {wanted} not found in pod {meta['name']}")
+            raise KubectlError(f"container {wanted} is not valid for pod {meta['name']} out of: {listed(pod)}")
         return str(wanted)
     if (default := (meta.get("annotations") or {}).get(_DEFAULT)) in names:
         return str(default)

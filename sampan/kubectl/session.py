@@ -177,12 +177,13 @@ class Session:
             user=values.get("as"), uid=values.get("as-uid"), groups=values.get("as-group"), extra=extra
         )
         overrides["user_agent"] = "kubectl/v1.36.0 (linux/amd64) sampan"
+        user = values.user if isinstance(values.user, str) else ""  # some commands have a --user of their own
         try:
             loaded = self.kubeconfig
             if not loaded.clusters and "server" not in overrides:
                 overrides["server"] = "http://localhost:8080"  # kubectl's own last resort
             return loaded.resolve(
-                context=values.context, cluster=values.cluster, user=values.user, namespace=values.namespace,
+                context=values.context, cluster=values.cluster, user=user, namespace=values.namespace,
                 overrides=overrides, impersonate=impersonate,
             )  # fmt: skip
         except ConfigError as error:

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from sampan.kubectl.session import Session
 
 DRY_RUN_FLAGS = (Flag(name="dry-run", default="none", bare="unchanged", help="none, client or server."),)
+VALIDATE_FLAGS = (
+    Flag(name="validate", default="strict", bare="strict", help="strict, warn or ignore unknown fields."),
+    Flag(name="openapi-patch", kind="bool", default=True, help="Accepted for compatibility."),
+)
 WRITE_FLAGS = (*DRY_RUN_FLAGS, *OUTPUT_FLAGS)
+
+
+_VALIDATION = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
 
 
 def manager_flag(command: str) -> Flag:
@@ -26,9 +33,9 @@ def manager_flag(command: str) -> Flag:
 
 def dry_run_of(values: Values) -> str:
     """The dry-run strategy: "none", "client" or "server". Raises KubectlError."""
-    match values.dry_run:
+    match values.get("dry-run", "none"):
         case "none" | "client" | "server":
-            return str(values.dry_run)
+            return str(values.get("dry-run", "none"))
         case "unchanged":
             raise KubectlError('--dry-run flag without a value was specified. A value must be set: "none", "server", or '
                                '"client".')  # fmt: skip
@@ -41,6 +48,8 @@ def write_query(values: Values) -> dict[str, str]:
     query = {}
     if manager := values.get("field-manager"):
         query["fieldManager"] = manager
+    if (level := values.get("validate")) is not None:
+        query["fieldValidation"] = _VALIDATION.get(level, "Strict")
     if dry_run_of(values) == "server":
         query["dryRun"] = "All"
     return query

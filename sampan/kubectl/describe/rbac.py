@@ -34,10 +34,15 @@ async def describe_role(session: Session, writer: Writer, obj: Object, *, events
     writer.write(0, "PolicyRule:\n")
     writer.write(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs\n")
     writer.write(1, "---------\t-----------------\t--------------\t-----\n")
-    for rule in sorted(_compact(obj.get("rules") or []), key=_order):
+    for rule in rules_in_order(obj.get("rules") or []):
         names = go_list([rule.name] if rule.name else [])
         urls = go_list([rule.url] if rule.url else [])
         writer.write(1, f"{rule.resource}\t{urls}\t{names}\t{go_list(rule.verbs)}\n")
+
+
+def rules_in_order(rules: list[Object]) -> list[_Rule]:
+    """Rules taken apart, merged and sorted."""
+    return sorted(_compact(rules), key=_order)
 
 
 def _order(rule: _Rule) -> str:
@@ -49,12 +54,17 @@ def _order(rule: _Rule) -> str:
 
 
 def _compact(rules: list[Object]) -> list[_Rule]:
+    """Merge rules about the same resource; those about URLs stay as they are."""
     merged: dict[tuple[str, str, str, str], list[str]] = {}
+    urls = []
     for rule in rules:
         for one in _broken_down(rule):
+            if one.url:
+                urls.append(one)
+                continue
             verbs = merged.setdefault(one[:4], [])
             verbs += [verb for verb in one.verbs if verb not in verbs]
-    return [_Rule(*key, tuple(verbs)) for key, verbs in merged.items()]
+    return [*(_Rule(*key, tuple(verbs)) for key, verbs in merged.items()), *urls]
 
 
 def _broken_down(rule: Object) -> list[_Rule]:
