@@ -33,6 +33,8 @@ class Credentials:
         else:
             self.ca = CertificateAuthority.load_or_create(folder, "ca", "kubernetes")
         self.service_accounts = SigningKey.load_or_create(folder)
+        self._folder = folder
+        self._proxy: CertificateAuthority | None = None
 
     def administrator(self) -> KeyPair:
         """A client certificate of the cluster's administrator."""
@@ -41,6 +43,24 @@ class Credentials:
     def kubelet_client(self) -> KeyPair:
         """The certificate that the server shows to node agents."""
         return self.ca.issue("kube-apiserver-kubelet-client", organizations=("kubeadm:cluster-admins", MASTERS))
+
+    def _front_proxy_authority(self) -> CertificateAuthority:
+        if self._proxy is None:
+            name = "front-proxy-ca"
+            if self._folder is None:
+                self._proxy, _ = CertificateAuthority.create(name)
+            else:
+                self._proxy = CertificateAuthority.load_or_create(self._folder, name, name)
+        return self._proxy
+
+    @property
+    def front_proxy_ca(self) -> bytes:
+        """The CA of the certificate that aggregated servers know this server by, PEM."""
+        return self._front_proxy_authority().certificate
+
+    def front_proxy(self) -> KeyPair:
+        """The certificate that the server shows to aggregated servers."""
+        return self._front_proxy_authority().issue("front-proxy-client")
 
     def tls(self, names: Sequence[str]) -> ssl.SSLContext:
         """A server context with a new certificate for these names and addresses beside the usual ones."""

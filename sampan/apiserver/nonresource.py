@@ -91,7 +91,8 @@ class NonResource:
 
     def _route_discovery(self, path: str, head: Head) -> Callable[[Call], Any] | None:
         if self._discovery.legacy(path) is None:
-            return None
+            # What is not there now may come while the plan is kept: the handler looks again.
+            return self._send_discovery if path.startswith("/apis/") and path.rstrip("/").count("/") <= 3 else None
         # The lists of groups and of versions answer any method, the others only reads.
         if head.method not in _READS and path.rstrip("/").count("/") > 1:
             raise method_not_allowed()

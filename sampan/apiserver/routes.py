@@ -54,6 +54,7 @@ class Router:
 
     verbs: handlers of the resources' own verbs. subresources: by (group, resource, subresource, verb), resource "*" for
     any. virtual: of resources that store nothing (reviews), by (group, resource). connect: of connect subresources.
+    aggregated: of group and version that another server serves.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Router:
         virtual: Mapping[tuple[str, str], Callable[[Any], Any]],
         connect: Callable[[Any], Any],
         other: Callable[[Plan, Head], Callable[[Any], Any] | None],
+        aggregated: Callable[[str, str], Callable[[Any], Any] | None] = lambda group, version: None,  # noqa: ARG005
     ) -> None:
         self._registries = registries
         self._infos = infos
@@ -74,6 +76,7 @@ class Router:
         self._virtual = virtual
         self._connect = connect
         self._other = other
+        self._aggregated = aggregated
 
     def plan(self, head: Head) -> Plan:
         """Work out what a request asks for; errors become the plan's."""
@@ -123,7 +126,10 @@ class Router:
         key = (info.group, info.version, info.resource)
         resource = self._infos.get(key)
         if resource is None:
-            raise not_found()
+            plan.handler = self._aggregated(info.group, info.version)
+            if plan.handler is None:
+                raise not_found()
+            return
         self._plan_known(plan, key, resource, method, headers)
         plan.warning = self._registries.warnings.get(key, "")
 
@@ -194,7 +200,8 @@ class Router:
         self._check_scope(info, resource)
         if not info.has_name:
             raise not_found()
-        verb = _SUB_VERBS.get(method, "")
+        # HEAD and OPTIONS have no verb of their own; a proxy passes every method on.
+        verb = _SUB_VERBS.get(method, "get" if info.subresource == "proxy" else "")
         if verb not in found.verbs:
             raise method_not_allowed()
         if info.subresource in _CONNECT:

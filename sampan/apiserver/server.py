@@ -18,6 +18,7 @@ from sampan.apiserver import bootstrap
 from sampan.apiserver.admission.chain import AdmissionChain
 from sampan.apiserver.admission.interface import AdmissionServices
 from sampan.apiserver.admission.plugins import build as build_plugins
+from sampan.apiserver.aggregation.aggregator import Aggregator
 from sampan.apiserver.apiextensions.controller import CustomResources
 from sampan.apiserver.authn.authenticator import Authenticator
 from sampan.apiserver.authn.bootstraptokens import BootstrapTokens
@@ -162,6 +163,7 @@ class APIServer:
             clock=self.clock, lookup=lookup, objects=objects, shared={},
         )  # fmt: skip
         self.resources.begin(self.environment, self.admission)
+        self.aggregator = Aggregator(self.resources, self.discovery, self.outbound, self.credentials, self.clock)
         self.custom_resources = CustomResources(self.resources, self.discovery, self.openapi, self.clock)
         issuer = self.options.issuer
         self.tokens = ServiceAccountTokens(self.credentials.service_accounts, issuer, (issuer,), lookup, self.clock)
@@ -178,6 +180,7 @@ class APIServer:
         self.router = Router(
             self.resources, self.resources.infos, verbs=table.verbs, subresources=table.subresources,
             virtual=table.virtual, connect=table.connect, other=other.route,
+            aggregated=self.aggregator.handler,
         )  # fmt: skip
         self.pipeline = Pipeline(self.router, self.authenticator, self.authorizer, self.rbac)
         self.metrics.add_source(self._store_metrics)
@@ -251,6 +254,7 @@ class APIServer:
             tasks.serve(group, hub.sweep(self.clock), name="idle connections"),
             tasks.serve(group, self._measure_lag(), name="loop lag"),
             tasks.serve(group, self.custom_resources.run(), name="custom resources"),
+            tasks.serve(group, self.aggregator.run(), name="aggregator"),
         ]
         self._ready = True
         gc.collect()
@@ -290,6 +294,7 @@ class APIServer:
         ServiceAddresses(self.resources, self._hub).begin()
         DanglingFlowSchemas(self.resources, self._hub).begin()
         self.custom_resources.begin()
+        self.aggregator.begin()
 
     def _service_address(self) -> str:
         network = ipaddress.ip_network(self.options.service_cidrs[0])
