@@ -55,10 +55,23 @@ class HTTPResponse:
 class _Answer:
     """Collects one response from the parser's callbacks."""
 
-    __slots__ = ("complete", "headers", "headers_complete", "keep_alive", "parser", "parts", "status", "warnings")
+    __slots__ = (
+        "bodiless",
+        "complete",
+        "headers",
+        "headers_complete",
+        "keep_alive",
+        "parser",
+        "parts",
+        "status",
+        "warnings",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, bodiless: bool = False) -> None:
         self.parser = httptools.HttpResponseParser(self)
+        # As Go's client: servers that end lines with a bare LF are understood (many a CGI script does).
+        self.parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True)
+        self.bodiless = bodiless
         self.headers: dict[str, str] = {}
         self.warnings: list[str] = []
         self.parts: list[bytes] = []
@@ -78,11 +91,15 @@ class _Answer:
         if self.status == 100:  # an interim answer: the real one follows on the same connection
             return
         self.headers_complete = True
+        if self.bodiless:  # the answer to HEAD: its lengths are those of a body that does not come
+            self.complete = True
 
     def on_body(self, body: bytes) -> None:
         self.parts.append(body)
 
     def on_message_complete(self) -> None:
+        if self.bodiless and self.complete:
+            return
         if self.status == 100:
             self.headers.clear()
             return
@@ -164,7 +181,7 @@ class HTTPClient:
             connection = await self._acquire()
             reused = connection.used
             try:
-                answer = await self._exchange(connection, message)
+                answer = await self._exchange(connection, message, method)
                 while not answer.complete:
                     await connection.fill(answer)
             except (ConnectionError, httptools.HttpParserError) as error:
@@ -260,7 +277,7 @@ class HTTPClient:
             connection = await self._acquire()
             reused = connection.used
             try:
-                return connection, await self._exchange(connection, message)
+                return connection, await self._exchange(connection, message, method)
             except httptools.HttpParserError as error:
                 connection.abort()
                 raise ConnectionError(f"malformed HTTP answer: {error}") from error
@@ -269,13 +286,13 @@ class HTTPClient:
                 if not (reused and method in _IDEMPOTENT and isinstance(error, ConnectionError)):
                     raise  # else the server had closed the idle connection; each one is tried once
 
-    async def _exchange(self, connection: _Connection, message: bytes) -> _Answer:
+    async def _exchange(self, connection: _Connection, message: bytes, method: str) -> _Answer:
         """Send a whole request and read the head of its answer."""
         connection.used = True
         connection.writer.write(message)
         if len(message) > 65536:
             await connection.writer.drain()
-        answer = _Answer()
+        answer = _Answer(bodiless=method == "HEAD")
         while not answer.headers_complete:
             await connection.fill(answer)
         return answer

@@ -52,7 +52,7 @@ class Connect:
         info, registry = call.info, call.registry
         entry = registry.store.get(info.namespace, info.name)
         if entry is None:
-            if info.resource == "pods" or (info.subresource != "proxy"):
+            if info.subresource != "proxy":
                 raise errors.not_found(registry.group_resource, info.name)
             return None  # scheme:name:port is the connector's to read
         return registry.view(entry)

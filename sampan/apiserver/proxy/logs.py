@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from sampan.api import errors, times
 from sampan.api.field import Path, forbidden, invalid
+from sampan.apiserver.options import parse_int
 from sampan.apiserver.proxy.locate import container_of, node_of, pod_of
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ def _options(target: ConnectTarget) -> list[tuple[str, str]]:
     query = [(name, target.value(name)) for name in _PASSED if target.value(name)]
     for name, least in (("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)):
         text = target.value(name)
-        if text and (not text.lstrip("-").isdigit() or int(text) < least):
-            value = int(text) if text.lstrip("-").isdigit() else text
+        if not text:
+            continue
+        value = parse_int(text)
+        if value < least:
             detail = "must be greater than 0" if least else "must be greater than or equal to 0"
             found.append(invalid(Path(name), value, detail))
     if target.value("sinceSeconds") and target.value("sinceTime"):

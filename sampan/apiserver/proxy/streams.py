@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sampan.api import errors
+from sampan.apiserver.authn.authenticator import PROTOCOL_HEADER, without_token
 from sampan.apiserver.proxy.locate import container_of, node_of, pod_of
 from sampan.client.http import HTTPResponse
 from sampan.client.streaming import pipe, portforward, remotecommand
@@ -32,7 +33,6 @@ _PASSED = (
     "x-stream-protocol-version",
     "sec-websocket-key",
     "sec-websocket-version",
-    "sec-websocket-protocol",
     "sec-websocket-extensions",
     "origin",
 )
@@ -108,6 +108,8 @@ class StreamHandler:
             raise errors.BadRequest("Upgrade request required")
         headers = [("Connection", "Upgrade")]
         headers += [(name, exchange.headers[name]) for name in _PASSED if name in exchange.headers]
+        if offered := without_token(exchange.headers.get(PROTOCOL_HEADER, "")):
+            headers.append((PROTOCOL_HEADER, offered))
         reader, writer, answer = await _upgrade(client, exchange.method, path, headers, query)
         own_reader, own_writer = exchange.take_over()
         lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name.title()}: {value}" for name, value in answer.items())]
