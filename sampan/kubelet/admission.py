@@ -19,6 +19,24 @@ if TYPE_CHECKING:
     from sampan.api.object import Object
 
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
+_SAFE_SYSCTLS = frozenset(
+    {
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_wmem",
+    }
+)
+"""Namespaced and isolated: they touch neither other pods nor the node (kubelet's sysctl/safe_sysctls.go)."""
+
 _ANY = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -34,10 +52,29 @@ def refuse(pod: Object, others: Sequence[Object], allocatable: Mapping[str, str]
         capacity = _amount(resource, quantity.parse(allocatable[resource]))
         if wanted + used > capacity:
             return _out_of(resource, wanted, used, capacity)
+    refusal = _refuse_sysctls(pod)
+    if refusal is not None:
+        return refusal
+    if (pod["spec"].get("securityContext") or {}).get("supplementalGroupsPolicy") == "Strict":
+        # containerd before 2.0 always adds the image's groups.
+        return "SupplementalGroupsPolicyNotSupported", "SupplementalGroupsPolicy=Strict is not supported in this node"
     taken = [port for other in others for port in _host_ports(other)]
     if any(_collide(port, other) for port in _host_ports(pod) for other in taken):
         reason = "node(s) didn't have free ports for the requested pod ports"
         return "NodePorts", f"Predicate NodePorts failed: {reason}"
+    return None
+
+
+def _refuse_sysctls(pod: Object) -> tuple[str, str] | None:
+    spec = pod["spec"]
+    for entry in (spec.get("securityContext") or {}).get("sysctls") or ():
+        name = entry["name"].replace("/", ".")
+        if spec.get("hostNetwork") and name.startswith("net."):
+            return "SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host net enabled'
+        if spec.get("hostIPC") and name == "kernel.shm_rmid_forced":
+            return "SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host ipc enabled'
+        if name not in _SAFE_SYSCTLS:
+            return "SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted'
     return None
 
 

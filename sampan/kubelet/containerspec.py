@@ -61,7 +61,7 @@ def sandbox_spec(pod: Object, attempt: int, options: KubeletOptions, cgroup_pare
         annotations=pod["metadata"].get("annotations") or {},
         cgroup_parent=cgroup_parent,
         namespaces=security.pod_namespaces(pod),
-        sysctls={entry["name"]: entry["value"] for entry in context.get("sysctls") or ()},
+        sysctls={entry["name"].replace("/", "."): entry["value"] for entry in context.get("sysctls") or ()},
         privileged=security.is_privileged(pod),
         run_as_user=context.get("runAsUser"),
         run_as_group=context.get("runAsGroup") if context.get("runAsUser") is not None else None,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sampan.kubelet.podworker import PodWorker
 
 
+class KillPodError(RuntimeFault):
+    """The runtime could not end a pod."""
+
+
 async def create_sandbox(worker: PodWorker, attempt: int) -> None:
     """Make the pod's cgroup, sandbox and volumes. Raises the first fault: RuntimeFault, VolumeError, APIStatusError.
 
@@ -70,6 +74,8 @@ def fault_event(error: Exception) -> tuple[str, str]:
     """Tell the event, (reason, message), of a fault in bringing a pod up."""
     if isinstance(error, VolumeError):
         return "FailedMount", str(error)
+    if isinstance(error, KillPodError):
+        return "FailedKillPod", f"error killing pod: {error}"
     if isinstance(error, RuntimeFault):
         return "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
     return "FailedSync", f"error determining status: {error}"

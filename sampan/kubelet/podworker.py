@@ -27,7 +27,7 @@ from sampan.kubelet.images import StartError
 from sampan.kubelet.interrupt import StoppingError, or_stop
 from sampan.kubelet.killer import grace_for
 from sampan.kubelet.podresize import apply_resources
-from sampan.kubelet.podsandbox import create_sandbox, fault_event
+from sampan.kubelet.podsandbox import KillPodError, create_sandbox, fault_event
 from sampan.kubelet.podstatus import StatusView, pod_status
 from sampan.kubelet.podtermination import terminate
 from sampan.kubelet.probes.prober import Prober
@@ -128,6 +128,10 @@ class PodWorker:
         record = self.records.by_id(event.container_id)
         if event.type is RuntimeEventType.OOM and record is not None:
             record.out_of_memory()
+        elif event.type is RuntimeEventType.STARTED:
+            if record is not None and not record.started_at:
+                record.started_at = event.at  # a process may end before StartContainer has returned
+            return
         elif event.type is RuntimeEventType.EXITED:
             for sandbox in self.records.sandboxes:
                 if sandbox.id == event.container_id:
@@ -249,11 +253,14 @@ class PodWorker:
 
     async def _kill_pod(self) -> None:
         ip = self.ips[0] if self.ips else ""
-        await self.node.killer.kill_all(self.pod, self.records, grace=pods.grace_seconds(self.pod), ip=ip)
-        for sandbox in self.records.sandboxes:
-            if sandbox.ready:
-                await self.node.runtime.stop_sandbox(sandbox.id)
-                sandbox.ready = False
+        try:
+            await self.node.killer.kill_all(self.pod, self.records, grace=pods.grace_seconds(self.pod), ip=ip)
+            for sandbox in self.records.sandboxes:
+                if sandbox.ready:
+                    await self.node.runtime.stop_sandbox(sandbox.id)
+                    sandbox.ready = False
+        except RuntimeFault as error:
+            raise KillPodError(error.message, code=error.code) from error
         await self.settle_exits()
 
     async def _kill_some(self, todo: actions.PodActions) -> None:

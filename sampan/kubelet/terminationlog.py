@@ -38,7 +38,7 @@ def _log_tail(path: Path) -> str:
             lines = file.read().split(b"\n")
     except OSError:
         return ""
-    # CRI log lines: time, stream, tag, text.
-    texts = [line.split(b" ", 3)[3] for line in lines if line.count(b" ") >= 3]
-    tail = b"".join(text + b"\n" for text in texts[-_LOG_LINES:])
+    # CRI log lines: time, stream, tag, text. A line tagged P goes on in the next one, or the output ended in it.
+    texts = [line.split(b" ", 3)[2:] for line in lines if line.count(b" ") >= 3]
+    tail = b"".join(text if tag == b"P" else text + b"\n" for tag, text in texts[-_LOG_LINES:])
     return tail[-_LOG_BYTES:].decode("utf-8", "replace")
