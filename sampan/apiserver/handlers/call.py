@@ -59,8 +59,9 @@ class Call:
         if given:
             return given
         agent = self.headers.get("user-agent", "").partition("/")[0]
-        kept = "".join(char for char in agent if char.isprintable()).strip()
-        return kept[:128] or "unknown"
+        if not agent.isprintable():
+            agent = "".join(char for char in agent if char.isprintable())
+        return agent.strip()[:128] or "unknown"
 
     def write_options(self, kind: str) -> Object:
         """The operation's options as admission sees them."""

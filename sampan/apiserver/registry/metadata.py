@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sampan.api import field, names
@@ -36,6 +37,11 @@ _IMMUTABLE_FIELDS = (
 
 def now_text(seconds: float) -> str:
     """RFC 3339 with whole seconds, as `metav1.Time`."""
+    return _second_text(int(seconds))
+
+
+@lru_cache(maxsize=4)
+def _second_text(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
@@ -88,6 +94,12 @@ def _path_rule(name: str, is_prefix: bool) -> list[str]:  # noqa: FBT001
     return _path_segment(name)
 
 
+@lru_cache(maxsize=1024)
+def _namespace_rule(namespace: str) -> tuple[str, ...]:
+    """What is wrong with a namespace's name; the same few are asked about all the time."""
+    return tuple(names.is_dns1123_label(namespace))
+
+
 def check_path_segment(name: str) -> list[str]:
     """Whether a name can stand in a URL's path; the rule for names in requests."""
     return _path_segment(name)
@@ -118,7 +130,7 @@ def validate(metadata: Object, *, namespaced: bool, rule: Callable[[str, bool], 
             found.append(field.required(_META.child("namespace"), ""))
         else:
             path = _META.child("namespace")
-            found += [field.invalid(path, namespace, text) for text in names.is_dns1123_label(namespace)]
+            found += [field.invalid(path, namespace, text) for text in _namespace_rule(namespace)]
     elif namespace:
         found.append(field.forbidden(_META.child("namespace"), "not allowed on this type"))
     if metadata.get("generation", 0) < 0:

@@ -121,6 +121,8 @@ class Objects:
 
     def select(self, selection: Selection) -> list[Entry]:
         """List all matches, in key order."""
+        if not self._count:
+            return []
         if selection.name:
             return [entry for entry in self._named(selection) if matches(selection, entry)]
         found = self._indexed(selection)
