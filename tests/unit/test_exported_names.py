@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 PACKAGES = ("sampan.client", "sampan.runtime", "sampan.testing")
 INTERFACES = (
