@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "sampan.cmd.run:run",
     "server": "sampan.cmd.server:server",
     "agent": "sampan.cmd.agent:agent",
+    "simulate": "sampan.cmd.simulate:simulate",
     "token": "sampan.cmd.token:token",
     "image": "sampan.cmd.image:image",
     "kubeconfig": "sampan.cmd.kubeconfig:kubeconfig",

@@ -99,6 +99,9 @@ class Supervisor:
                     await self._write_join_token(admin)
                 agent = self._process("agent", self._agent_arguments())
                 await self._keep(group, agent, lambda: is_listening("127.0.0.1", self._config.kubelet_port))
+            if self._config.simulated_nodes:
+                simulator = self._process("simulate", self._simulate_arguments())
+                await self._keep(group, simulator, _always)
             await asyncio.gather(*early)
             _notify_systemd()
             logger.info("Cluster is up", url=f"https://127.0.0.1:{self._config.secure_port}")
@@ -139,6 +142,15 @@ class Supervisor:
             arguments["local-registry"] = f"https://{self._registry_address}:{config.registry_node_port}"
         if config.datastore:
             arguments["datastore"] = config.datastore
+        return [f"--{key}={value}" for key, value in arguments.items()]
+
+    def _simulate_arguments(self) -> list[str]:
+        arguments = {
+            "nodes": self._config.simulated_nodes,
+            "kubeconfig": self._directory.kubeconfig,
+            "pki-dir": self._directory.root / "simulated",
+            "log-level": self._log_level,
+        }
         return [f"--{key}={value}" for key, value in arguments.items()]
 
     def _agent_arguments(self) -> list[str]:
@@ -190,6 +202,11 @@ class Supervisor:
             (state / "cluster.json").write_bytes(self._directory.config_file.read_bytes())
         except PermissionError:
             logger.debug("No permission to publish ranges", path=state)
+
+
+async def _always() -> bool:
+    """Simulated nodes are waited for through the API, by `sampan up`."""
+    return True
 
 
 def _set_once(future: asyncio.Future[int], value: int) -> None:

@@ -28,7 +28,7 @@ def status(directory: ClusterDirectory) -> int:
     click.echo(f"API          https://127.0.0.1:{config.secure_port}")
     click.echo(f"pods         {config.cluster_cidr}   services {config.service_cidr}   "
                f"load balancers {config.load_balancer_cidr}\n")  # fmt: skip
-    click.echo(f"{'PROCESS':12} {'STATE':8} {'PID':>7}  {'MEMORY':>8}  UPTIME")
+    click.echo(f"{'PROCESS':13} {'STATE':8} {'PID':>7}  {'MEMORY':>8}  UPTIME")
     running = [_print_process(name, record) for name, record in _records(directory, config)]
     click.echo("")
     healthy = asyncio.run(_print_cluster(directory))
@@ -37,6 +37,8 @@ def status(directory: ClusterDirectory) -> int:
 
 def _records(directory: ClusterDirectory, config: ClusterConfig) -> list[tuple[str, ProcessRecord | None]]:
     names = ["supervisor", "server", *(["registry", "node-registry", "agent"] if config.nodes else [])]
+    if config.simulated_nodes:
+        names.append("simulate")
     found = [(name, ProcessRecord.load(directory.run / f"{name}.json")) for name in names]
     if config.nodes:
         found.append(("containerd", ProcessRecord.load(NodeLayout(directory.agent).run / "containerd.json")))
@@ -45,12 +47,12 @@ def _records(directory: ClusterDirectory, config: ClusterConfig) -> list[tuple[s
 
 def _print_process(name: str, record: ProcessRecord | None) -> bool:
     if record is None or not record.alive:
-        click.echo(f"{name:12} {'stopped':8}")
+        click.echo(f"{name:13} {'stopped':8}")
         return False
     pages = int(Path(f"/proc/{record.pid}/statm").read_text().split()[1])
     boot = time.time() - float(Path("/proc/uptime").read_text().split()[0])
     uptime = int(time.time() - boot - record.start_time / 100)  # start times are in hundredths of a second on Linux
-    click.echo(f"{name:12} {'running':8} {record.pid:>7}  {pages * 4096 / 2**20:>5.0f} MB  {_age(uptime)}")
+    click.echo(f"{name:13} {'running':8} {record.pid:>7}  {pages * 4096 / 2**20:>5.0f} MB  {_age(uptime)}")
     return True
 
 

@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.02
 _AGENT_PORTS = {"agent": "kubelet_port", "registry": "registry_port", "node-registry": "registry_node_port"}
 """Processes whose ports nobody types, and the fields that hold them."""
+_CHANGEABLE = ("secure_port", "simulated_nodes")
 
 
 @click.command()
 @data_dir_option
 @option("--nodes/--no-nodes", default=True, help="Run containers on this machine, or only the API and its controllers.")
+@option("--simulated-nodes", type=click.IntRange(0), help="Also run so many nodes whose containers are simulated.")
 @option("--node-name", help="This machine's node name. [default: the host name]")
 @option("--secure-port", type=int, help="Port of the API. [default: 6443 or the next free one]")
 @option("--cluster-cidr", help="Addresses of pods. [default: 10.42.0.0/16 or the next free range]")
@@ -75,7 +77,7 @@ def up(
 def _configure(
     directory: ClusterDirectory, *, nodes: bool, choices: dict[str, str | int | None], running: bool
 ) -> ClusterConfig:
-    """Load the recorded configuration or pick one. Explicit options win, but only a stopped cluster's port can change.
+    """Load the recorded configuration or pick one. Explicit options win, but few can change, and only while stopped.
 
     Nothing is recorded yet: a cluster that cannot start here leaves no choices behind.
     """
@@ -87,13 +89,13 @@ def _configure(
     for key, value in given.items():
         if getattr(config, key) == value:
             continue
-        if key != "secure_port" or running:
+        if key not in _CHANGEABLE or running:
             anew = "`sampan down --purge` and `sampan up` make a new one"
-            cure = "`sampan down` first" if key == "secure_port" else anew
+            cure = "`sampan down` first" if key in _CHANGEABLE else anew
             raise ClusterError(
                 f"--{key.replace('_', '-')} {value}: this cluster was made with {getattr(config, key)}; {cure}"
             )
-        config = dataclasses.replace(config, secure_port=int(value))
+        config = dataclasses.replace(config, **{key: int(value)})  # type: ignore[arg-type]
     return config if running else dataclasses.replace(config, nodes=nodes)
 
 
@@ -146,6 +148,9 @@ async def _start(directory: ClusterDirectory, config: ClusterConfig, *, seconds:
             (f"node {config.node_name}", lambda: admin.is_node_ready(config.node_name)),
             ("cluster DNS", lambda: admin.is_dns_ready(config.dns_address)),
         ]
+    if config.simulated_nodes:
+        last = f"simulated-{config.simulated_nodes - 1}"
+        steps.append((f"{config.simulated_nodes} simulated nodes", lambda: admin.is_node_ready(last)))
     progress = Progress()
     end = time.monotonic() + seconds
     async with admin:
