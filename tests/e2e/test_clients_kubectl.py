@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from sampan.kubectl.main import COMMANDS
 from tests.e2e.kubelet_lab import IMAGE, busybox_archive
 from tests.e2e.machine import SAMPAN, until
 from tests.e2e.tools import real_kubectl
@@ -47,6 +48,12 @@ kind: Service
 metadata: {{name: web}}
 spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
 """
+
+
+def _needs(kubectl, command):
+    """sampan's own kubectl may get cp and edit later; the real ones have them."""
+    if kubectl.namespace == "kubectl-sampan" and command not in COMMANDS:
+        pytest.skip(f"sampan kubectl has no {command} yet")
 
 
 class Kubectl:
@@ -201,6 +208,7 @@ def test_port_forward(kubectl, target):
 
 
 def test_cp_in_both_directions(kubectl, tmp_path):
+    _needs(kubectl, "cp")
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "a.txt").write_text("content\n" * 10_000)
     kubectl("cp", f"{tmp_path}/there", "web:/tmp/copied", "-c", "side")
@@ -212,7 +220,15 @@ def test_cp_in_both_directions(kubectl, tmp_path):
 _CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{color: {color}}}\n"
 
 
-def test_apply_edit_annotate_and_delete(kubectl):
+def test_edit(kubectl):
+    _needs(kubectl, "edit")
+    kubectl("create", "configmap", "edited", "--from-literal=color=green")
+    edited = kubectl.machine.run("env", "KUBE_EDITOR=sed -i s/green/blue/", *kubectl.argv("edit", "configmap/edited"))
+    assert edited.stdout == "configmap/edited edited\n"
+    assert kubectl("get", "configmap", "edited", "-o", "jsonpath={.data.color}") == "blue"
+
+
+def test_apply_annotate_and_delete(kubectl):
     def apply(color):
         return kubectl("apply", "-f", "-", stdin=_CONFIG.format(color=color))
 
@@ -222,9 +238,6 @@ def test_apply_edit_annotate_and_delete(kubectl):
     assert kubectl("annotate", "configmap", "settings", "note=x") in {
         "configmap/settings annotated\n", "configmap/settings annotate\n",
     }  # fmt: skip
-    edited = kubectl.machine.run("env", "KUBE_EDITOR=sed -i s/green/blue/", *kubectl.argv("edit", "configmap/settings"))
-    assert edited.stdout == "configmap/settings edited\n"
-    assert kubectl("get", "configmap", "settings", "-o", "jsonpath={.data.color}") == "blue"
     deleted = kubectl("delete", "configmap", "settings")
     assert re.fullmatch(r'configmap "settings" deleted( from \S+ namespace)?\n', deleted)
     gone = kubectl("get", "configmap", "settings", check=False)
