@@ -223,7 +223,11 @@ def update(info: TypeInfo, live: Object | None, new: Object, write: Write) -> No
         # An object without managed fields, old or reset, stays without until somebody applies.
         encode(new, [])
         return
-    encode(new, track(info, live, new, entries, write))
+    try:
+        found = track(info, live, new, entries, write)
+    except FieldSetError:
+        found = []  # conversion to another manager's version failed: rather no owners than wrong ones
+    encode(new, found)
 
 
 def _entries_to_start_from(old: list[Object], sent: list[Object], write: Write) -> list[Entry]:

@@ -152,9 +152,7 @@ def _published(raw: Any, *, v2: bool, prefix: str) -> Any:
                 out[key] = _published(value, v2=v2, prefix=prefix)
         elif key in ("allOf", "anyOf", "oneOf"):
             out[key] = [_published(child, v2=v2, prefix=prefix) for child in value]
-        elif v2 and key == "type" and (loose or raw.get("nullable")):
-            continue
-        elif v2 and key == "default":
+        elif (v2 and key == "type" and (loose or raw.get("nullable"))) or (v2 and key == "default"):
             continue
         else:
             out[key] = value

@@ -12,6 +12,7 @@ import orjson
 
 from sampan.api import errors, field, jsonpatch, schema
 from sampan.api.errors import BadRequest, MethodNotAllowed
+from sampan.api.fieldset import FieldSetError
 from sampan.api.schema import Decoded, DecodeError, MalformedError
 from sampan.api.schema.typeinfo import type_named
 from sampan.api.structural import apply_defaults, drop_nulls, prune
@@ -108,7 +109,9 @@ class CustomResourceRegistry(Registry):
             return None
         copy = orjson.loads(orjson.dumps(obj))
         copy["apiVersion"] = api_version
-        prune(other.schema, copy, is_root=True)
+        if prune(other.schema, copy, is_root=True):
+            # Conversion does not prune, and what a version does not declare cannot be owned in it.
+            raise FieldSetError("field not declared in schema")
         return other.type, copy
 
     # -- decoding
@@ -124,7 +127,7 @@ class CustomResourceRegistry(Registry):
             obj["metadata"] = decoded.object
         else:
             obj["metadata"] = {}
-        obj = {key: obj[key] if key == "metadata" else _own(value) for key, value in obj.items()}
+        obj = {key: value if key == "metadata" else _own(value) for key, value in obj.items()}
         unknown: list[str] = []
         prune(self.version.schema, obj, is_root=True, unknown=unknown)
         strict += [f"unknown field {field.go_quote(path)}" for path in sorted(unknown)]
@@ -182,6 +185,8 @@ class CustomResourceRegistry(Registry):
             assert isinstance(error, MethodNotAllowed)
             error.message = "create not allowed while custom resource definition is terminating"
             raise error
+        if not self.info.namespaced:
+            obj["metadata"].pop("namespace", None)
         return await super().create_admitted(write, obj, request)
 
 

@@ -15,7 +15,6 @@ from sampan.apiserver.apiextensions.definition import FINALIZER
 from sampan.apiserver.apiextensions.naming import set_condition
 from sampan.apiserver.registry import metadata as meta
 from sampan.apiserver.registry.admissionregistration.webhooks import client_config
-from sampan.apiserver.registry.apiextensions.structural import check_schema, defines
 from sampan.apiserver.registry.strategy import Strategy
 from sampan.apiserver.registry.validation import names
 
@@ -48,6 +47,7 @@ class CustomResourceDefinitionStrategy(Strategy):
     """Definitions of custom resources; what makes them served sets their status."""
 
     name_kind = "subdomain"
+    allow_unconditional_update = False
 
     def default(self, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
@@ -140,8 +140,10 @@ def _validate(obj: Object) -> Errors:
     names.one_of_required(errors, _SPEC.child("scope"), spec.get("scope", ""), ("Cluster", "Namespaced"))
     if spec.get("preserveUnknownFields"):
         errors.append(field.invalid(_SPEC.child("preserveUnknownFields"), True, _PRESERVE))
-    _versions(errors, spec)
+    shared = _versions(errors, spec)
     _names(errors, spec["names"])
+    if shared:
+        _details(errors, _SPEC, spec["versions"][0], {key for key, common in shared.items() if common}, top=True)
     _conversion(errors, spec.get("conversion") or {})
     _stored_versions(errors, obj)
     return errors
@@ -152,7 +154,7 @@ def _common(versions: list[Object], key: str) -> bool:
     return all(one.get(key) == versions[0].get(key) for one in versions)
 
 
-def _versions(errors: Errors, spec: Object) -> None:
+def _versions(errors: Errors, spec: Object) -> dict[str, bool]:
     versions: list[Object] = spec.get("versions") or []
     shared = {key: _common(versions, key) for _, key, _ in _INTERNAL[5:]} if versions else {}
     path = _SPEC.child("versions")
@@ -173,7 +175,7 @@ def _versions(errors: Errors, spec: Object) -> None:
     if versions:
         if versions[0].get("name"):
             names.dns1035_label(errors, _SPEC.child("version"), versions[0]["name"])
-        _details(errors, _SPEC, versions[0], {key for key, common in shared.items() if common})
+    return shared
 
 
 def _internal(version: Object, shared: dict[str, bool]) -> Object:
@@ -181,24 +183,23 @@ def _internal(version: Object, shared: dict[str, bool]) -> Object:
     return {name: empty if shared.get(key) else version.get(key, empty) for name, key, empty in _INTERNAL}
 
 
-def _details(errors: Errors, path: Path, version: Object, keys: set[str]) -> None:
+def _details(errors: Errors, path: Path, version: Object, keys: set[str], *, top: bool = False) -> None:
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
     if "schema" in keys and schema is not None:
-        top = "validation" if path is _SPEC else "schema"
-        check_schema(errors, path.child(top).child("openAPIV3Schema"), schema)
+        from sampan.apiserver.registry.apiextensions.schemarules import check_schema  # noqa: PLC0415 - loads CEL's types
+
+        has_status = (version.get("subresources") or {}).get("status") is not None
+        where = path.child("validation" if top else "schema").child("openAPIV3Schema")
+        errors += check_schema(schema, where, has_status=has_status)
     if "subresources" in keys and (scale := (version.get("subresources") or {}).get("scale")) is not None:
         _scale(errors, path.child("subresources").child("scale"), scale)
     if "additionalPrinterColumns" in keys:
         for position, column in enumerate(version.get("additionalPrinterColumns") or ()):
             _column(errors, path.child("additionalPrinterColumns").index(position), column)
-    if "selectableFields" in keys:
-        for position, one in enumerate(version.get("selectableFields") or ()):
-            value, where = one.get("jsonPath", ""), path.child("selectableFields").index(position).child("jsonPath")
-            if not value:
-                errors.append(field.required(where))
-            elif _simple_path(errors, where, value) and not defines(schema or {}, value):
-                detail = "is an invalid path: does not refer to a valid field"
-                errors.append(field.invalid(where, value, detail))
+    if "selectableFields" in keys and version.get("selectableFields"):
+        from sampan.apiserver.registry.apiextensions.schemarules import check_selectable  # noqa: PLC0415
+
+        errors += check_selectable(version, schema, path.child("selectableFields"))
 
 
 def _simple_path(errors: Errors, path: Path, value: str) -> bool:
