@@ -85,6 +85,8 @@ def outcome(
         body = document(transformed(registry, obj, accepted, include), accepted, pretty=pretty)
     elif entry is not None and accepted.media == negotiate.JSON and not pretty:
         body = registry.wire(entry)
+    elif entry is not None and accepted.media == negotiate.PROTOBUF:
+        body = entry_protobuf(registry, entry)
     else:
         obj = registry.view(entry) if entry is not None else result.object or {}
         body = _encode_object(obj, accepted, pretty=pretty)
@@ -96,8 +98,41 @@ def _encode_object(obj: Object, accepted: Accepted, *, pretty: bool) -> bytes:
         return document(obj, accepted, pretty=pretty)
     encoded = _protobuf(obj)
     if encoded is None:
-        raise NotAcceptable(f"only the following media types are accepted: {', '.join(negotiate.OBJECT_TYPES)}")
+        raise _no_protobuf()
     return encoded
+
+
+def _no_protobuf() -> NotAcceptable:
+    return NotAcceptable(f"only the following media types are accepted: {', '.join(negotiate.OBJECT_TYPES)}")
+
+
+def _message(registry: Registry, entry: Entry) -> bytes:
+    """An entry's protobuf message in the registry's version. Raises NotAcceptable for kinds that have none."""
+    from sampan.api.schema import protobuf  # noqa: PLC0415 - only for those who ask for it
+
+    gvk = registry.gvk
+    try:
+        if registry.converts:
+            return protobuf.encode_message(gvk, registry.view(entry))
+        return entry.message(lambda obj: protobuf.encode_message(gvk, obj))
+    except LookupError:
+        raise _no_protobuf() from None
+
+
+def entry_protobuf(registry: Registry, entry: Entry) -> bytes:
+    """An entry in protobuf, with its envelope. Raises NotAcceptable for kinds that have none."""
+    from sampan.api.schema import protobuf  # noqa: PLC0415 - only for those who ask for it
+
+    return protobuf.envelope(registry.gvk, _message(registry, entry))
+
+
+def _list_protobuf(registry: Registry, entries: Sequence[Entry], metadata: Object) -> bytes:
+    from sampan.api.schema import protobuf  # noqa: PLC0415 - only for those who ask for it
+
+    if registry.custom:
+        raise _no_protobuf()
+    kind = registry.gvk._replace(kind=f"{registry.info.kind}List")
+    return protobuf.encode_list(kind, metadata, [_message(registry, entry) for entry in entries])
 
 
 def _protobuf(obj: Object) -> bytes | None:
@@ -218,6 +253,8 @@ def listing(registry: Registry, found: Listing, accepted: Accepted, *, pretty: b
     headers: Headers = [response.NO_CACHE, _TYPES[accepted.media]]
     if not accepted.transform and accepted.media == negotiate.JSON and not pretty:
         return Response(200, list_json(registry, found.entries, metadata), headers)
+    if not accepted.transform and accepted.media == negotiate.PROTOBUF:
+        return Response(200, _list_protobuf(registry, found.entries, metadata), headers)
     view: Callable[[Entry], Object] = registry.view
     if accepted.transform == "Table":
         obj = table(registry, map(view, found.entries), metadata, accepted.version, include)
@@ -230,11 +267,6 @@ def listing(registry: Registry, found: Listing, accepted: Accepted, *, pretty: b
     else:
         items = [view(entry) if registry.custom else bare(view(entry)) for entry in found.entries]
         obj = _list_object(f"{registry.info.kind}List", registry.api_version, metadata, items)
-        if accepted.media == negotiate.PROTOBUF:
-            encoded = _protobuf(obj)
-            if encoded is None:
-                raise NotAcceptable(f"only the following media types are accepted: {', '.join(negotiate.OBJECT_TYPES)}")
-            return Response(200, encoded, headers)
     return Response(200, document(obj, accepted, pretty=pretty), headers)
 
 

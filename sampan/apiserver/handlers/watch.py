@@ -193,7 +193,12 @@ class WatchStream:
 
     def _encode(self, type_: str, entry: Entry, event: Event) -> bytes:
         del event
-        return self._encode_object(type_, self._request.registry.view(entry))
+        registry, accepted = self._request.registry, self._accepted
+        if accepted.media == negotiate.PROTOBUF and not accepted.transform and not registry.custom:
+            from sampan.api.schema import protobuf  # noqa: PLC0415 - only for those who ask for it
+
+            return protobuf.watch_frame(type_, encode.entry_protobuf(registry, entry))
+        return self._encode_object(type_, registry.view(entry))
 
     def _encode_object(self, type_: str, obj: Object) -> bytes:
         accepted, registry = self._accepted, self._request.registry
@@ -321,15 +326,20 @@ class WebSocketWatchStream(WatchStream):
     def feed_data(self, data: bytes) -> None:
         """Answer pings, notice that the client closes."""
         from wsproto.events import CloseConnection, Ping  # noqa: PLC0415
+        from wsproto.utilities import ProtocolError  # noqa: PLC0415
 
-        self._socket.receive_data(data)
-        for event in self._socket.events():
-            if isinstance(event, Ping):
-                self.connection.transport.write(self._socket.send(event.response()))
-            elif isinstance(event, CloseConnection):
-                self.connection.transport.write(self._socket.send(event.response()))
-                self.lost()
-                self.connection.transport.close()
+        try:
+            self._socket.receive_data(data)
+            for event in self._socket.events():
+                if isinstance(event, Ping):
+                    self.connection.transport.write(self._socket.send(event.response()))
+                elif isinstance(event, CloseConnection):
+                    self.connection.transport.write(self._socket.send(event.response()))
+                    self.lost()
+                    self.connection.transport.close()
+        except ProtocolError:
+            self.lost()
+            self.connection.transport.close()
 
     def feed_eof(self) -> None:
         self.lost()

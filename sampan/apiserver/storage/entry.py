@@ -8,7 +8,7 @@ taken from the object when first asked for: a server that starts on 100 000 obje
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import orjson
 
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
     from sampan.api.object import Object
 
+T = TypeVar("T")
+
 _DECODED_BYTES = 4 << 20
 """Wire bytes of the entries whose decoded form is kept: decoded they take about seven times as much."""
+
+_MESSAGE_BYTES = 32 << 20
+"""Protobuf messages that are kept: those of some 10 000 pods, for clients that list them again and again."""
 
 _NO_STRINGS: Mapping[str, str] = {}
 
@@ -87,7 +92,19 @@ class Entry:
     @property
     def object(self) -> Object:
         """The decoded object; shared, never to be changed."""
-        return _decoded.get(self)
+        found = _decoded.get(self)
+        if found is None:
+            found = self.copy()
+            _decoded.put(self, found, len(self.wire))
+        return found
+
+    def message(self, encode: Callable[[Object], bytes]) -> bytes:
+        """The object's protobuf message, made by encode when it is not kept. Raises what encode raises."""
+        found = _messages.peek(self)
+        if found is None:
+            found = encode(self._look())
+            _messages.put(self, found, len(found))
+        return found
 
     def copy(self) -> Object:
         """A decoded object of the caller's own."""
@@ -100,41 +117,47 @@ class Entry:
         return Entry(self.key, self.namespace, self.name, revision, wire, self._labels, self._fields, self._kind)
 
     def release(self) -> None:
-        """Say that this version is superseded: its decoded form is not worth keeping."""
+        """Say that this version is superseded: what was made of it is not worth keeping."""
         _decoded.drop(self)
+        _messages.drop(self)
 
     def _look(self) -> Object:
         """Decode for one look: indexing all objects must not flush the cache of the hot ones."""
         return _decoded.peek(self) or self.copy()
 
 
-class _Decoded:
-    """The most recently used decoded objects, bounded by the size of their wire forms."""
+class _Kept(Generic[T]):
+    """What was made of the most recently used entries, bounded by its size in bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        self._objects: OrderedDict[Entry, Object] = OrderedDict()
+        self._made: OrderedDict[Entry, tuple[T, int]] = OrderedDict()
 
-    def peek(self, entry: Entry) -> Object | None:
-        return self._objects.get(entry)
+    def peek(self, entry: Entry) -> T | None:
+        found = self._made.get(entry)
+        return None if found is None else found[0]
 
-    def get(self, entry: Entry) -> Object:
-        found = self._objects.get(entry)
-        if found is not None:
-            self._objects.move_to_end(entry)
-            return found
-        decoded: Object = orjson.loads(entry.wire)
-        self._objects[entry] = decoded
-        self._size += len(entry.wire)
-        while self._size > self._limit and len(self._objects) > 1:
-            oldest, _ = self._objects.popitem(last=False)
-            self._size -= len(oldest.wire)
-        return decoded
+    def get(self, entry: Entry) -> T | None:
+        """Find it, and count that as a use."""
+        found = self._made.get(entry)
+        if found is None:
+            return None
+        self._made.move_to_end(entry)
+        return found[0]
+
+    def put(self, entry: Entry, made: T, size: int) -> None:
+        self._made[entry] = (made, size)
+        self._size += size
+        while self._size > self._limit and len(self._made) > 1:
+            _, (_, gone) = self._made.popitem(last=False)
+            self._size -= gone
 
     def drop(self, entry: Entry) -> None:
-        if self._objects.pop(entry, None) is not None:
-            self._size -= len(entry.wire)
+        found = self._made.pop(entry, None)
+        if found is not None:
+            self._size -= found[1]
 
 
-_decoded = _Decoded(_DECODED_BYTES)
+_decoded: _Kept[Object] = _Kept(_DECODED_BYTES)
+_messages: _Kept[bytes] = _Kept(_MESSAGE_BYTES)
