@@ -9,6 +9,7 @@ from sampan.apiserver.admission.certificates import (
     CertificateSigning,
     CertificateSubjectRestriction,
 )
+from sampan.apiserver.admission.conversion import Conversion
 from sampan.apiserver.admission.escalation import RBACEscalation
 from sampan.apiserver.admission.lifecycle import NamespaceLifecycle
 from sampan.apiserver.admission.limitranger import LimitRanger
@@ -20,6 +21,9 @@ from sampan.apiserver.admission.podspec import (
     RuntimeClass,
     TaintNodesByCondition,
 )
+from sampan.apiserver.admission.policy.mutating import MutatingAdmissionPolicy
+from sampan.apiserver.admission.policy.policies import Parameters, Policies
+from sampan.apiserver.admission.policy.validating import ValidatingAdmissionPolicy
 from sampan.apiserver.admission.resourcequota import ResourceQuota
 from sampan.apiserver.admission.serviceaccount import ServiceAccount
 from sampan.apiserver.admission.storage import (
@@ -61,7 +65,13 @@ def build(
         return lambda: resources.store_of(_WEBHOOKS, resource)
 
     matcher = Matcher(services.lookup, resources)
-    shared = (matcher, outbound, resources, services.authorizer)
+    conversion = Conversion(resources)
+    shared = (matcher, outbound, conversion, services.authorizer)
+    judging = (matcher, Parameters(resources), conversion, services.authorizer, services.lookup)
+
+    def policies(kind: str) -> Policies:
+        return Policies(store_of(f"{kind}admissionpolicies"), store_of(f"{kind}admissionpolicybindings"))
+
     return [
         NamespaceLifecycle(services),
         LimitRanger(services),
@@ -80,8 +90,10 @@ def build(
         CertificateSubjectRestriction(services),
         DefaultIngressClass(services),
         PodTopologyLabels(services),
+        MutatingAdmissionPolicy(policies("mutating"), *judging),
         MutatingAdmissionWebhook(Hooks(store_of("mutatingwebhookconfigurations")), *shared),
         RBACEscalation(services, rbac),
+        ValidatingAdmissionPolicy(policies("validating"), *judging),
         ValidatingAdmissionWebhook(Hooks(store_of("validatingwebhookconfigurations")), *shared),
         ResourceQuota(services, quotas),
     ]

@@ -24,15 +24,15 @@ from sampan.base.log import logger
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sampan.api.gvk import GroupResource, GroupVersionKind
+    from sampan.api.gvk import GroupResource
     from sampan.api.object import Object
+    from sampan.apiserver.admission.conversion import Conversion
     from sampan.apiserver.admission.interface import AdmissionRequest
     from sampan.apiserver.admission.webhooks.hooks import Hook, Hooks
     from sampan.apiserver.admission.webhooks.matching import Invocation, Matcher
     from sampan.apiserver.admission.webhooks.review import Verdict
     from sampan.apiserver.authz.interface import Authorizer
     from sampan.apiserver.outbound import Outbound
-    from sampan.apiserver.registry.resources import Resources
 
 log = logger("apiserver.webhooks")
 
@@ -41,12 +41,12 @@ class _Webhooks:
     """What both plug-ins share."""
 
     def __init__(
-        self, hooks: Hooks, matcher: Matcher, outbound: Outbound, resources: Resources, authorizer: Authorizer
+        self, hooks: Hooks, matcher: Matcher, outbound: Outbound, conversion: Conversion, authorizer: Authorizer
     ) -> None:
         self._hooks = hooks
         self._matcher = matcher
         self._outbound = outbound
-        self._resources = resources
+        self._conversion = conversion
         self._authorizer = authorizer
 
     def handles(self, operation: str, resource: GroupResource, subresource: str) -> bool:  # noqa: ARG002 - any
@@ -55,27 +55,15 @@ class _Webhooks:
     def _invocation(self, hook: Hook, request: AdmissionRequest) -> Invocation | None:
         found = self._matcher.invocation(hook, request)
         if found is not None and hook.conditions:
-            obj = self._convert(request.object, request.kind, found.kind)
-            old = self._convert(request.old, request.kind, found.kind)
+            obj = self._conversion.convert(request.object, request.kind, found.kind)
+            old = self._conversion.convert(request.old, request.kind, found.kind)
             if not conditions.matches(hook, found, request, self._authorizer, obj, old):
                 return None
         return found
 
-    def _convert(self, obj: Object | None, kind: GroupVersionKind, wanted: GroupVersionKind) -> Object | None:
-        """An object in another version of its kind."""
-        if obj is None or kind == wanted or obj.get("apiVersion") == wanted.api_version:
-            return obj
-        source, target = self._resources.by_kind(kind), self._resources.by_kind(wanted)
-        if source is None or target is None:
-            raise errors.internal(f"no conversion from {kind.api_version} to {wanted.api_version} of {kind.kind}")
-        copy: Object = orjson.loads(orjson.dumps(obj))
-        found: Object = target.strategy.from_stored(source.strategy.to_stored(copy))
-        found["kind"], found["apiVersion"] = wanted.kind, wanted.api_version
-        return found
-
     async def _call(self, invocation: Invocation, request: AdmissionRequest, *, mutating: bool) -> Verdict:
-        obj = self._convert(request.object, request.kind, invocation.kind)
-        old = self._convert(request.old, request.kind, invocation.kind)
+        obj = self._conversion.convert(request.object, request.kind, invocation.kind)
+        old = self._conversion.convert(request.old, request.kind, invocation.kind)
         verdict = await caller.call(self._outbound, invocation, request, obj, old, mutating=mutating)
         for key, value in verdict.annotations.items():
             auditing.annotate(f"{invocation.hook.name}/{key}", str(value))
@@ -154,23 +142,15 @@ class MutatingAdmissionWebhook(_Webhooks):
         return changed
 
     def _patched(self, invocation: Invocation, request: AdmissionRequest, operations: list[Object]) -> Object:
-        document = self._convert(request.object, request.kind, invocation.kind)
+        document = self._conversion.convert(request.object, request.kind, invocation.kind)
         try:
             raw: Any = jsonpatch.apply(orjson.loads(orjson.dumps(document)), operations)
-            new = self._normal(raw, invocation.kind)
+            new = self._conversion.normalize(raw, invocation.kind)
         except (APIStatusError, schema.DecodeError) as error:
             raise errors.internal(error) from error
-        converted = self._convert(new, invocation.kind, request.kind)
+        converted = self._conversion.convert(new, invocation.kind, request.kind)
         assert converted is not None
         return converted
-
-    def _normal(self, raw: Object, kind: GroupVersionKind) -> Object:
-        registry = self._resources.by_kind(kind)
-        if registry is not None:
-            return registry.decode_object(raw)
-        found = schema.decode(kind, raw).object
-        found["kind"], found["apiVersion"] = kind.kind, kind.api_version
-        return found
 
 
 class ValidatingAdmissionWebhook(_Webhooks):
