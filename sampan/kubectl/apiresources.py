@@ -31,7 +31,9 @@ async def resources(session: Session, arguments: list[str], dash: int) -> None:
     del dash
     values = session.values
     if arguments:
-        raise KubectlError(f"unexpected arguments: [{' '.join(arguments)}]\nSee 'kubectl api-resources -h' for help and examples")
+        raise KubectlError(
+            f"unexpected arguments: [{' '.join(arguments)}]\nSee 'kubectl api-resources -h' for help and examples"
+        )
     if values.output not in ("", "wide", "name"):
         raise KubectlError(f"--output {values.output} is not available")
     if values.sort_by not in ("", "name", "kind"):
@@ -46,7 +48,9 @@ async def resources(session: Session, arguments: list[str], dash: int) -> None:
             print(one.qualified)
         return
     wide = values.output == "wide"
-    rows = [] if values.no_headers else [["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "VERBS", "CATEGORIES"]]
+    rows = (
+        [] if values.no_headers else [["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "VERBS", "CATEGORIES"]]
+    )
     rows += [
         [one.gvr.resource, ",".join(one.short_names), one.kind.api_version, str(one.namespaced).lower(), one.kind.kind,
          ",".join(sorted(one.verbs)), ",".join(one.categories)]
@@ -71,7 +75,9 @@ async def versions(session: Session, arguments: list[str], dash: int) -> None:
     """Run api-versions."""
     del dash
     if arguments:
-        raise KubectlError(f"unexpected arguments: [{' '.join(arguments)}]\nSee 'kubectl api-versions -h' for help and examples")
+        raise KubectlError(
+            f"unexpected arguments: [{' '.join(arguments)}]\nSee 'kubectl api-versions -h' for help and examples"
+        )
     found = set((await session.json("GET", "/api"))["versions"])
     for group in (await session.json("GET", "/apis"))["groups"]:
         found |= {one["groupVersion"] for one in group["versions"]}
@@ -79,7 +85,9 @@ async def versions(session: Session, arguments: list[str], dash: int) -> None:
         print(one)
 
 
-API_RESOURCES = Command(name="api-resources", short="Print the API resources that the server has.", run=resources, flags=_FLAGS)
+API_RESOURCES = Command(
+    name="api-resources", short="Print the API resources that the server has.", run=resources, flags=_FLAGS
+)
 API_VERSIONS = Command(
     name="api-versions", short='Print the API versions that the server has, as "group/version".', run=versions
 )

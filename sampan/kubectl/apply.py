@@ -125,7 +125,7 @@ class KubectlFailure:
         kind = f"{resource.kind.api_version if resource.kind.group else '/' + resource.kind.version}"
         return _again(
             error,
-            f"error when applying patch:\n{text}\nto:\nResource: \"{group}, Resource={resource.gvr.resource}\", "
+            f'error when applying patch:\n{text}\nto:\nResource: "{group}, Resource={resource.gvr.resource}", '
             f'GroupVersionKind: "{kind}, Kind={resource.kind.kind}"\nName: "{target.name}", Namespace: '
             f'"{target.namespace}"\nfor: "{target.source}": error when patching "{target.source}": {error.message}',
         )

@@ -94,7 +94,9 @@ async def _exit_code(session: Session, target: Target, code: int) -> int:
             if phase == "Failed":
                 state = pod["status"]["containerStatuses"][0]["state"].get("terminated") or {}
                 failed: int = state.get("exitCode", 1)
-                print(f"pod {target.namespace}/{target.name} terminated ({state.get('reason', 'Error')})", file=sys.stderr)
+                print(
+                    f"pod {target.namespace}/{target.name} terminated ({state.get('reason', 'Error')})", file=sys.stderr
+                )
                 return failed
             if code:
                 return code

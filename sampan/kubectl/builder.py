@@ -197,7 +197,7 @@ class Failures:
         """Print an error and remember that there was one."""
         self.count += 1
         text = error.render() if isinstance(error, KubectlError) else render_status_error(error)
-        print(text, file=sys.stderr)  # noqa: T201
+        print(text, file=sys.stderr)
 
     def finish(self) -> None:
         """Raise SilentError if anything failed."""

@@ -67,7 +67,9 @@ def _as_go_prints(document: Object) -> Object:
     order = ("kind", "apiVersion", "preferences", "clusters", "users", "contexts", "current-context")
     found = {key: document[key] for key in order if key in document}
     for section, inner in (("clusters", "cluster"), ("users", "user"), ("contexts", "context")):
-        found[section] = [{"name": one["name"], inner: _ordered_entry(one[inner])} for one in found[section] or []] or None
+        found[section] = [
+            {"name": one["name"], inner: _ordered_entry(one[inner])} for one in found[section] or []
+        ] or None
     return found
 
 
@@ -152,7 +154,9 @@ async def get_users(session: Session, arguments: list[str], dash: int) -> None:
 
 def _name(arguments: list[str], command: str) -> str:
     if len(arguments) != 1:
-        raise KubectlError(f"Unexpected args: [{' '.join(arguments)}]\nSee 'kubectl config {command} -h' for help and examples")
+        raise KubectlError(
+            f"Unexpected args: [{' '.join(arguments)}]\nSee 'kubectl config {command} -h' for help and examples"
+        )
     return arguments[0]
 
 
@@ -247,7 +251,9 @@ def _deleter(section: str, word: str) -> Any:
         if name not in entries:
             raise KubectlError(f"cannot delete {word} {name}, not in {path}")
         if section == "contexts" and config.current_context == name:
-            print("warning: this removed your active context, use \"kubectl config use-context\" to select a different one")
+            print(
+                'warning: this removed your active context, use "kubectl config use-context" to select a different one'
+            )
         del entries[name]
         kubeconfig.write(path, config)
         print(f"deleted {word} {name} from {path}")
@@ -277,7 +283,7 @@ async def rename_context(session: Session, arguments: list[str], dash: int) -> N
 async def _help(session: Session, arguments: list[str], dash: int) -> None:
     del session, dash
     if arguments:
-        raise KubectlError(f'unknown command "{arguments[0]}"\nSee \'kubectl config -h\' for help and examples')
+        raise KubectlError(f"unknown command \"{arguments[0]}\"\nSee 'kubectl config -h' for help and examples")
     print(CONFIG.help("kubectl config"))
 
 
@@ -309,4 +315,6 @@ _SUBCOMMANDS = {
                               run=rename_context),
 }  # fmt: skip
 _SUBCOMMANDS["use"] = _SUBCOMMANDS["use-context"]
-CONFIG = Command(name="config", short="Modify kubeconfig files.", usage="SUBCOMMAND", run=_help, subcommands=_SUBCOMMANDS)
+CONFIG = Command(
+    name="config", short="Modify kubeconfig files.", usage="SUBCOMMAND", run=_help, subcommands=_SUBCOMMANDS
+)

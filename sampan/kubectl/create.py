@@ -47,11 +47,13 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
         except APIStatusError as error:
             if error.reason != "Invalid":
                 message = f'error when creating "{target.source}": {error.message}'
-                error = type(error)(message, code=error.code, details=error.details)  # noqa: PLW2901 - the same, told better
+                error = type(error)(message, code=error.code, details=error.details)
             failures.add(error)
             continue
         name = created["metadata"].get("name", target.name)
-        report(session, type(target)(resource=target.resource, namespace=target.namespace, name=name), created, "created")
+        report(
+            session, type(target)(resource=target.resource, namespace=target.namespace, name=name), created, "created"
+        )
     failures.finish()
 
 

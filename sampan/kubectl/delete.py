@@ -75,7 +75,7 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
                 continue
             deleted.append((one, uid))
     if not found and not failures.count:
-        print("No resources found")  # noqa: T201
+        print("No resources found")
     if values.wait and not values.force and dry_run_of(values) == "none" and deleted:
         from sampan.kubectl.waiting import wait_deleted  # noqa: PLC0415 - start-up time
 
@@ -133,12 +133,12 @@ async def _delete(session: Session, target: Target, options: Object) -> str:
         answer = await session.json("DELETE", target.path, body=options)
         uid = (answer.get("details") or answer.get("metadata") or {}).get("uid", "")
     if values.output == "name":
-        print(target.shown)  # noqa: T201
+        print(target.shown)
         return uid
     what = "force deleted" if values.force else "deleted"
     suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[dry_run_of(values)]
     where = f" from {target.namespace} namespace" if target.namespace else ""
-    print(f'{target.resource.qualified_singular} "{target.name}" {what}{where}{suffix}')  # noqa: T201
+    print(f'{target.resource.qualified_singular} "{target.name}" {what}{where}{suffix}')
     return uid
 
 

@@ -51,7 +51,14 @@ async def run(session: Session, arguments: list[str], dash: int) -> int:
 
 
 async def stream(
-    session: Session, pod: Object, container: str, subresource: str, query: list[tuple[str, str]], *, stdin: bool, tty: bool
+    session: Session,
+    pod: Object,
+    container: str,
+    subresource: str,
+    query: list[tuple[str, str]],
+    *,
+    stdin: bool,
+    tty: bool,
 ) -> int:
     """Connect this process' streams with a container's, to the end; return the exit code."""
     from sampan.client.streaming.remotecommand import exit_code  # noqa: PLC0415 - start-up time
@@ -91,7 +98,14 @@ def report(status: Object, code: int) -> int:
 
 
 async def connect(  # type: ignore[no-untyped-def] # noqa: ANN201 - its type would load the streaming modules
-    session: Session, pod: Object, container: str, subresource: str, query: list[tuple[str, str]], *, stdin: bool, tty: bool
+    session: Session,
+    pod: Object,
+    container: str,
+    subresource: str,
+    query: list[tuple[str, str]],
+    *,
+    stdin: bool,
+    tty: bool,
 ):
     """Open the remote command's WebSocket. Raises APIStatusError, KubectlError."""
     from sampan.client.streaming.remotecommand import V5, RemoteCommand  # noqa: PLC0415 - start-up time

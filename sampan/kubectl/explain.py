@@ -39,22 +39,26 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
         resource = mapper.resource(arguments[0])
         path: list[str] = []
     except KubectlError:
-        resource, path = mapper.resource(name), [part for part in rest.split(".") if part]
+        path = [part for part in rest.split(".") if part]
+        try:
+            resource = mapper.resource(name)
+        except KubectlError as error:
+            raise KubectlError(str(error), prefix="") from None
     kind = resource.kind
     if values.api_version:
         group, slash, version = values.api_version.rpartition("/")
         found = [one for one in mapper.resources if one.gvr.resource == resource.gvr.resource
                  and (one.gvr.group, one.gvr.version) == (group if slash else "", version)]  # fmt: skip
         if not found:
-            raise KubectlError(
-                f"couldn't find resource for \"{values.api_version}, Resource={resource.gvr.resource}\""
-            )
+            raise KubectlError(f'couldn\'t find resource for "{values.api_version}, Resource={resource.gvr.resource}"')
         kind = found[0].kind
     place = f"apis/{kind.api_version}" if kind.group else f"api/{kind.version}"
     try:
         document = await session.json("GET", f"/openapi/v3/{place}")
     except NotFound as error:
-        raise KubectlError(f'couldn\'t find resource for "{kind.api_version}, Resource={resource.gvr.resource}"') from error
+        raise KubectlError(
+            f'couldn\'t find resource for "{kind.api_version}, Resource={resource.gvr.resource}"'
+        ) from error
     schemas = document["components"]["schemas"]
     schema = next((one for one in schemas.values() if _is_of(one, kind)), None)
     if schema is None:
@@ -83,7 +87,10 @@ class _Explainer:
                 raise KubectlError(f'field "{step}" does not exist')
             field = properties[step]
         if field is not None:
-            print(f"FIELD: {path[-1]} <{self._type(field)}>{self._enum(field, first=True)}" + ("\n" if field.get("enum") else "\n\n"))
+            print(
+                f"FIELD: {path[-1]} <{self._type(field)}>{self._enum(field, first=True)}"
+                + ("\n" if field.get("enum") else "\n\n")
+            )
         shown = field if field is not None else schema
         print("DESCRIPTION:")
         print(_indented(self._description(shown) or "<empty>", 4) + "\n    ")

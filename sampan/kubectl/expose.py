@@ -101,7 +101,10 @@ def selector_of(target: Target, source: Object) -> dict[str, str]:
 
 
 def _go_expressions(expressions: list[Object]) -> str:
-    texts = [f"{{Key:{one['key']} Operator:{one['operator']} Values:[{' '.join(one.get('values') or [])}]}}" for one in expressions]
+    texts = [
+        f"{{Key:{one['key']} Operator:{one['operator']} Values:[{' '.join(one.get('values') or [])}]}}"
+        for one in expressions
+    ]
     return "[" + " ".join(texts) + "]"
 
 

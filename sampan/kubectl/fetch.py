@@ -64,7 +64,9 @@ def _listing_error(session: Session, target: Target, error: APIStatusError) -> A
     group = f"{gvr.group}/{gvr.version}" if gvr.group else f"/{gvr.version}"
     resource = go_quote(f"{group}, Resource={gvr.resource}")
     if labels or fields:
-        what = f"Unable to find {resource} that match label selector {go_quote(labels)}, field selector {go_quote(fields)}"
+        what = (
+            f"Unable to find {resource} that match label selector {go_quote(labels)}, field selector {go_quote(fields)}"
+        )
     else:
         what = f"Unable to list {resource}"
     return type(error)(f"{what}: {error.message}", code=error.code, details=error.details)

@@ -47,7 +47,11 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def _generator(
-    name: str, resource: str, make: Callable[[Session, str, list[str]], Object], flags: Sequence[Flag] = (), usage: str = ""
+    name: str,
+    resource: str,
+    make: Callable[[Session, str, list[str]], Object],
+    flags: Sequence[Flag] = (),
+    usage: str = "",
 ) -> Command:
     async def run(session: Session, arguments: list[str], dash: int) -> None:
         names = arguments[:dash] if dash >= 0 else arguments[:1]
@@ -312,7 +316,9 @@ def _budget(session: Session, name: str, rest: list[str]) -> Object:
     if bool(values.min_available) == bool(values.max_unavailable):
         raise KubectlError("one of min-available or max-unavailable must be specified" if not values.min_available
                            else "min-available and max-unavailable cannot be both specified")  # fmt: skip
-    field, text = ("minAvailable", values.min_available) if values.min_available else ("maxUnavailable", values.max_unavailable)
+    field, text = (
+        ("minAvailable", values.min_available) if values.min_available else ("maxUnavailable", values.max_unavailable)
+    )
     labels = dict(one.split("=", 1) for one in values.selector.replace("==", "=").split(","))
     status = dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), 0)
     spec = {field: int(text) if text.isdigit() else text, "selector": {"matchLabels": labels}}

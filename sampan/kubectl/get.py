@@ -125,9 +125,9 @@ async def _print_tables(session: Session, targets: list[Target]) -> None:
 
 def _say_nothing_found(session: Session, targets: list[Target]) -> None:
     if session.values.all_namespaces or not any(target.resource.namespaced for target in targets):
-        print("No resources found", file=sys.stderr)  # noqa: T201
+        print("No resources found", file=sys.stderr)
     else:
-        print(f"No resources found in {session.namespace} namespace.", file=sys.stderr)  # noqa: T201
+        print(f"No resources found in {session.namespace} namespace.", file=sys.stderr)
 
 
 async def _print_objects(session: Session, targets: list[Target], show: Callable[[Object], str]) -> None:

@@ -106,4 +106,6 @@ def _line(name: str, address: str) -> None:
 
 
 VERSION = Command(name="version", short="Print the client and server version.", run=version, flags=_VERSION_FLAGS)
-CLUSTER_INFO = Command(name="cluster-info", short="Display addresses of the control plane and services.", run=cluster_info)
+CLUSTER_INFO = Command(
+    name="cluster-info", short="Display addresses of the control plane and services.", run=cluster_info
+)

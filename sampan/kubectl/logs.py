@@ -80,7 +80,7 @@ async def _pods(session: Session, arguments: list[str]) -> list[Object]:
     if values.selector and not arguments:
         listing = await session.json("GET", pods.path(session.namespace), query={"labelSelector": values.selector})
         if not listing["items"]:
-            print(f"No resources found in {session.namespace} namespace.", file=sys.stderr)  # noqa: T201
+            print(f"No resources found in {session.namespace} namespace.", file=sys.stderr)
         found: list[Object] = listing["items"]
         return found
     name = arguments[0]
@@ -101,7 +101,7 @@ async def _pods(session: Session, arguments: list[str]) -> list[Object]:
         raise KubectlError("timed out waiting for the condition")
     if len(members) > 1 and not values.all_pods:
         first = members[0]["metadata"]["name"]
-        print(f"Found {len(members)} pods, using pod/{first}", file=sys.stderr)  # noqa: T201
+        print(f"Found {len(members)} pods, using pod/{first}", file=sys.stderr)
         return members[:1]
     return members
 
@@ -125,10 +125,10 @@ def _containers(session: Session, pod: Object) -> Iterator[str]:
     ordinary = [one["name"] for one in pod["spec"]["containers"]]
     default = (pod["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
     if default in names:
-        yield default
+        yield str(default)
         return
     if len(names) > 1 and not values.selector:
-        print(f'Defaulted container "{ordinary[0]}" out of: {_listed(pod)}', file=sys.stderr)  # noqa: T201
+        print(f'Defaulted container "{ordinary[0]}" out of: {_listed(pod)}', file=sys.stderr)
     yield ordinary[0]
 
 

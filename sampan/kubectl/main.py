@@ -97,7 +97,10 @@ def _flags_of(command: Command) -> list[Flag]:
     """The command's flags, and the global ones that it does not redefine."""
     own = {flag.name for flag in command.flags}
     letters = {flag.short for flag in command.flags}
-    return [*command.flags, *(one for one in GLOBAL_FLAGS if one.name not in own and (not one.short or one.short not in letters))]
+    return [
+        *command.flags,
+        *(one for one in GLOBAL_FLAGS if one.name not in own and (not one.short or one.short not in letters)),
+    ]
 
 
 def find_command(arguments: list[str]) -> tuple[Command | None, str, list[str]]:

@@ -77,9 +77,7 @@ def _split(arguments: list[str], what: str) -> tuple[list[str], dict[str, str], 
         elif not changes and not removals:
             resources.append(argument)
         else:
-            raise KubectlError(
-                f"all resources must be specified before {what} changes: {argument}"
-            )
+            raise KubectlError(f"all resources must be specified before {what} changes: {argument}")
     both = sorted(set(changes) & set(removals))
     if both:
         kind = "a label" if what == "label" else "an annotation"
@@ -130,9 +128,7 @@ def _check_overwrite(what: str, current: dict[str, str], changes: dict[str, str]
     raise KubectlError(f"--overwrite is false but found the following declared annotation(s): {shown}")
 
 
-def _label_message(
-    current: dict[str, str], new: dict[str, str], changes: dict[str, str], removals: list[str]
-) -> str:
+def _label_message(current: dict[str, str], new: dict[str, str], changes: dict[str, str], removals: list[str]) -> str:
     if current == new:
         return "not labeled"
     labelled = any(current.get(key) != value for key, value in changes.items())

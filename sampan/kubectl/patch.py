@@ -176,5 +176,9 @@ PATCH = Command(
     usage="(-f FILENAME | TYPE NAME) [-p PATCH|--patch-file FILE]",
 )  # fmt: skip
 REPLACE = Command(
-    name="replace", short="Replace a resource by file name or stdin.", usage="-f FILENAME", run=replace, flags=_REPLACE_FLAGS
+    name="replace",
+    short="Replace a resource by file name or stdin.",
+    usage="-f FILENAME",
+    run=replace,
+    flags=_REPLACE_FLAGS,
 )

@@ -76,7 +76,9 @@ def listed(pod: Object) -> str:
     """All containers of a pod, the special ones marked."""
     marks = ("", " (init)", " (ephem)")
     return ", ".join(
-        f"{one['name']}{mark}" for field, mark in zip(_LISTS, marks, strict=True) for one in pod["spec"].get(field) or []
+        f"{one['name']}{mark}"
+        for field, mark in zip(_LISTS, marks, strict=True)
+        for one in pod["spec"].get(field) or []
     )
 
 

@@ -147,7 +147,7 @@ async def _revisions(session: Session, obj: Object) -> dict[int, Object]:
                 found[int(revision)] = one
         return found
     if obj["kind"] not in _VIEWERS:
-        raise KubectlError(f"no history viewer has been implemented for \"{obj['kind']}\"")
+        raise KubectlError(f'no history viewer has been implemented for "{obj["kind"]}"')
     listing = await session.json("GET", f"/apis/apps/v1/namespaces/{meta['namespace']}/controllerrevisions")
     return {
         one["revision"]: one
@@ -209,7 +209,9 @@ async def _undo(session: Session, target: Target, obj: Object) -> None:
         print(f"{target.shown} skipped rollback (current template already matches revision {revision})")
         return
     body = [{"op": "replace", "path": "/spec/template", "value": template}]
-    result = await session.json("PATCH", target.path, query=write_query(session.values), body=body, content_type=JSON_PATCH)
+    result = await session.json(
+        "PATCH", target.path, query=write_query(session.values), body=body, content_type=JSON_PATCH
+    )
     report(session, target, result, "rolled back")
 
 
@@ -219,7 +221,7 @@ def _setter(paused: bool) -> Callable[[Session, Target, Object], Awaitable[None]
     async def act(session: Session, target: Target, obj: Object) -> None:
         if obj["kind"] != "Deployment":
             verb = "pausing" if paused else "resuming"
-            raise KubectlError(f"{target.resource.qualified} \"{target.name}\" {verb} is not supported")
+            raise KubectlError(f'{target.resource.qualified} "{target.name}" {verb} is not supported')
         if bool(obj["spec"].get("paused")) == paused:
             state = "already paused" if paused else "is not paused"
             raise KubectlError(f'{target.resource.qualified} "{target.name}" {state}')
@@ -236,7 +238,9 @@ async def _restart(session: Session, target: Target, obj: Object) -> None:
     if obj["kind"] not in _VIEWERS:
         raise KubectlError(f'{target.resource.qualified} "{target.name}" restarting is not supported')
     if obj["spec"].get("paused"):
-        raise KubectlError(f'{target.resource.qualified} "{target.name}" can\'t restart paused deployment (run rollout resume first)')
+        raise KubectlError(
+            f'{target.resource.qualified} "{target.name}" can\'t restart paused deployment (run rollout resume first)'
+        )
     annotations = {_RESTARTED: format_time(time.time())}
     body = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
     result = await session.json(
@@ -248,7 +252,7 @@ async def _restart(session: Session, target: Target, obj: Object) -> None:
 async def _group(session: Session, arguments: list[str], dash: int) -> None:
     del session, dash
     if arguments:
-        raise KubectlError(f'unknown command "{arguments[0]}"\nSee \'kubectl rollout -h\' for help and examples')
+        raise KubectlError(f"unknown command \"{arguments[0]}\"\nSee 'kubectl rollout -h' for help and examples")
     print(ROLLOUT.help("kubectl rollout"))
 
 

@@ -162,7 +162,7 @@ class Session:
         for header in answer.warnings:
             if (text := warning_text(header)) and text not in self.warned:
                 self.warned.append(text)
-                print(f"Warning: {text}", file=sys.stderr)  # noqa: T201
+                print(f"Warning: {text}", file=sys.stderr)
 
     def _resolve(self) -> ClientConfig:
         values = self.values

@@ -57,6 +57,7 @@ def _compare(left: Any, right: Any) -> int:
 
 def _natural(left: str, right: str) -> int:
     a, b = (
-        [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _CHUNKS.findall(one)] for one in (left, right)
+        [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _CHUNKS.findall(one)]
+        for one in (left, right)
     )
     return (a > b) - (a < b)

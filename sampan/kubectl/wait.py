@@ -82,7 +82,7 @@ def _has_condition(obj: Object, name: str, value: str) -> bool:
         if one["type"].lower() == name.lower():
             generation = obj["metadata"].get("generation", 0)
             observed = one.get("observedGeneration", (obj.get("status") or {}).get("observedGeneration", generation))
-            return observed >= generation and one["status"].lower() == value.lower()
+            return bool(observed >= generation) and one["status"].lower() == value.lower()
     return False
 
 
@@ -123,7 +123,9 @@ async def _wait(session: Session, target: Target, spec: str) -> None:
         async with asyncio.timeout(seconds if timeout else None):
             await _until(session, target, spec, once=timeout == 0)
     except TimeoutError:
-        raise KubectlError(f"timed out waiting for the condition on {target.resource.qualified}/{target.name}") from None
+        raise KubectlError(
+            f"timed out waiting for the condition on {target.resource.qualified}/{target.name}"
+        ) from None
 
 
 async def _until(session: Session, target: Target, spec: str, *, once: bool) -> None:

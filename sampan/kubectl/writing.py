@@ -61,7 +61,7 @@ def report(session: Session, target: Target, obj: Object, what: str, *, typed: b
     if values.output == "name" or not values.output:
         suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[dry_run_of(values)]
         line = target.shown if values.output else f"{target.shown} {what}{suffix}"
-        print(line)  # noqa: T201
+        print(line)
         return
     sys.stdout.write(printer(values, typed=typed)(with_type(obj, target)))
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 _WIDTH = 80
 _MAX_SIMPLE_KEY = 128
 _WORDS = frozenset(
-    "y Y yes Yes YES on On ON n N no No NO off Off OFF true True TRUE false False FALSE ~ null Null NULL "
-    ".nan .NaN .NAN .inf .Inf .INF +.inf +.Inf +.INF -.inf -.Inf -.INF".split()
+    ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF", "true", "True", "TRUE", "false", "False", "FALSE", "~", "null", "Null", "NULL", ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF"]
 ) | {""}
 _NUMBER = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?0[xX][0-9a-fA-F]+|[-+]?0[bB][01]+|[-+]?0[oO]?[0-7]+"
@@ -129,7 +128,9 @@ def _fold(text: str, indent: str, column: int, *, ends: bool, folds: bool) -> st
     out: list[str] = []
     last = len(text) - 1
     for index, char in enumerate(text):
-        single = char == " " and column > _WIDTH and text[index - 1 : index] != " " and text[index + 1 : index + 2] != " "
+        single = (
+            char == " " and column > _WIDTH and text[index - 1 : index] != " " and text[index + 1 : index + 2] != " "
+        )
         if single and not (ends and index in (0, last)):
             out.append("\n" + indent)
             column = len(indent)

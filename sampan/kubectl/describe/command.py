@@ -100,7 +100,9 @@ async def _objects(session: Session, targets: list[Target], failures: Failures) 
         except APIStatusError as error:
             failures.add(error)
         else:
-            found += [(member(target, one), one) for one in typed_items(answer)] if not target.name else [(target, answer)]
+            found += (
+                [(member(target, one), one) for one in typed_items(answer)] if not target.name else [(target, answer)]
+            )
     return found
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sampan.kubectl.describe.writer import Writer
     from sampan.kubectl.session import Session
 
-_INITIALISMS = frozenset("API CPU UID IP TLS HTTP HTTPS JSON URL URI ID DNS SSH TTL TCP UDP ACL".split())
+_INITIALISMS = frozenset(["API", "CPU", "UID", "IP", "TLS", "HTTP", "HTTPS", "JSON", "URL", "URI", "ID", "DNS", "SSH", "TTL", "TCP", "UDP", "ACL"])
 _SKIPPED = {"metadata": frozenset({"name", "namespace", "labels", "annotations", "managedFields"})}
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^A-Za-z\d]+")
 _WITHOUT_EVENTS = frozenset({"Event"})
@@ -55,6 +55,4 @@ def _write_field(writer: Writer, level: int, field: str, value: Any, path: str) 
 def _title(field: str) -> str:
     """``leaseDurationSeconds`` as ``Lease Duration Seconds``."""
     words = [word for word in _WORDS.findall(field) if word.strip()]
-    return " ".join(
-        word.upper() if word.upper() in _INITIALISMS else word[:1].upper() + word[1:] for word in words
-    )
+    return " ".join(word.upper() if word.upper() in _INITIALISMS else word[:1].upper() + word[1:] for word in words)

@@ -108,7 +108,7 @@ def write_tolerations(writer: Writer, title: str, tolerations: list[Object] | No
 
 
 def _toleration(one: Object) -> str:
-    text = one.get("key", "")
+    text: str = one.get("key", "")
     if one.get("value"):
         text += f"={one['value']}"
     if one.get("effect"):

@@ -113,7 +113,10 @@ async def _users(session: Session, claim: Object) -> list[str]:
     return [
         pod["metadata"]["name"]
         for pod in listing.get("items") or []
-        if any((one.get("persistentVolumeClaim") or {}).get("claimName") == name for one in pod["spec"].get("volumes") or [])
+        if any(
+            (one.get("persistentVolumeClaim") or {}).get("claimName") == name
+            for one in pod["spec"].get("volumes") or []
+        )
     ]
 
 

@@ -136,7 +136,9 @@ def template_without_hash(template: Object) -> Object:
     """A pod template without the label that deployments add."""
     meta = template.get("metadata") or {}
     labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != "pod-template-hash"}
-    bare = {key: value for key, value in meta.items() if value is not None and key not in ("labels", "creationTimestamp")}
+    bare = {
+        key: value for key, value in meta.items() if value is not None and key not in ("labels", "creationTimestamp")
+    }
     return {**template, "metadata": {**bare, "labels": labels}}
 
 
