@@ -209,7 +209,7 @@ class _Checker:
                 self._fail(item.at, f"expected type of field '{name}' is '{wanted}' but provided type is '{kind}'")
         return found
 
-    def _macro(self, node: Macro) -> Type:
+    def _macro(self, node: Macro) -> Type:  # noqa: C901 - one result per macro
         over = self.visit(node.range)
         if node.kind in ("optMap", "optFlatMap"):
             return self._optional_macro(node, over)

@@ -327,7 +327,7 @@ class _Loop:
 def _bool(value: Any) -> bool:
     if value.__class__ is not bool:
         raise CelError("no such overload")
-    return value  # type: ignore[no-any-return]
+    return bool(value)
 
 
 def _quantifier(loop: _Loop, over: Closure, body: Closure, *, stops_at: bool) -> Closure:

@@ -1,5 +1,6 @@
-"""The libraries beyond CEL's own that kube-apiserver offers: strings, lists, sets, math, regex, url, ip, cidr, quantity,
-semver, named formats, authorizer.
+"""The libraries beyond CEL's own that kube-apiserver offers.
+
+Strings, lists, sets, math, regex, url, ip, cidr, quantity, semver, named formats.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import ipaddress
 import math
 import re
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -165,7 +167,7 @@ def _decode(text: str) -> bytes:
 
 
 def _sorted(items: list[Any]) -> bool:
-    return all(comparable(one) <= comparable(other) for one, other in zip(items, items[1:], strict=False))
+    return all(comparable(one) <= comparable(other) for one, other in pairwise(items))
 
 
 def _sum(items: list[Any]) -> Any:

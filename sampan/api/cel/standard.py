@@ -1,7 +1,11 @@
-"""CEL's standard library: operators, sizes, strings, conversions, times, optionals (specification, Standard Definitions)."""
+"""CEL's standard library: operators, sizes, strings, conversions, times, optionals.
+
+Source: CEL specification, Standard Definitions.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 from typing import TYPE_CHECKING, Any
@@ -196,14 +200,13 @@ def string_of(value: Any) -> str:
 
 
 def _zoned(value: Timestamp, zone: str = "UTC") -> Any:
-    import datetime  # noqa: PLC0415
     import zoneinfo  # noqa: PLC0415 - few expressions speak of time zones
 
     match = re.fullmatch(r"([+-]?)(\d\d):(\d\d)", zone)
     try:
         if match is not None:
-            delta = datetime.timedelta(hours=int(match[2]), minutes=int(match[3]))
-            found: datetime.tzinfo = datetime.timezone(-delta if match[1] == "-" else delta)
+            delta = dt.timedelta(hours=int(match[2]), minutes=int(match[3]))
+            found: dt.tzinfo = dt.timezone(-delta if match[1] == "-" else delta)
         else:
             found = zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):

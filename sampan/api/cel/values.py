@@ -5,7 +5,7 @@ Of JSON's, int stands for CEL's int and float for its double; Python's bool is n
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Any
 
 from sampan.api.cel.errors import CelError
@@ -38,8 +38,8 @@ class Timestamp:
         self.nanos = nanos
 
     @property
-    def at(self) -> datetime.datetime:
-        return datetime.datetime.fromtimestamp(self.nanos // 1_000_000_000, datetime.UTC)
+    def at(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self.nanos // 1_000_000_000, dt.UTC)
 
 
 class Optional:

@@ -52,7 +52,7 @@ def cel_type(schema: Structural, *, is_root: bool = False) -> Type | None:
     return found
 
 
-def _build(schema: Structural, *, is_root: bool) -> Type | None:  # noqa: PLR0911 - one per type
+def _build(schema: Structural, *, is_root: bool) -> Type | None:
     if schema.int_or_string:
         return t.DYN.sized(_string_size(schema))
     kind = schema.type
@@ -93,7 +93,7 @@ def _object(schema: Structural, *, is_root: bool) -> Type | None:
 def _string_size(schema: Structural) -> int:
     longest = schema.raw.get("maxLength")
     if longest is not None:
-        return max(0, longest) * 4  # characters are up to four bytes long
+        return max(0, int(longest)) * 4  # characters are up to four bytes long
     enum = schema.raw.get("enum")
     if enum:
         return max((len(one) for one in enum if isinstance(one, str)), default=0)
@@ -112,7 +112,7 @@ def _string(schema: Structural) -> Type:
     return t.STRING.sized(_string_size(schema))
 
 
-def min_bytes(schema: Structural) -> int:  # noqa: PLR0911 - one per type
+def min_bytes(schema: Structural) -> int:
     """The fewest bytes of JSON that a value takes."""
     if schema.default is not None and schema.raw.get("default") is not None:
         return 0  # an absent value is there as well

@@ -20,7 +20,7 @@ def _misses(value: Any, schema: Structural) -> bool:
     return value is None and not schema.nullable and schema.default is not ABSENT
 
 
-def apply_defaults(schema: Structural, value: Any) -> None:
+def apply_defaults(schema: Structural, value: Any) -> None:  # noqa: C901 - one pass over each kind of value
     """Set defaults in value, in place."""
     if not schema.has_defaults:
         return
@@ -38,8 +38,8 @@ def apply_defaults(schema: Structural, value: Any) -> None:
                 found = additional  # type: ignore[assignment]
                 assert found is not None
                 if _misses(item, found):
-                    value[name] = item = _copy(found.default)
-            apply_defaults(found, item)
+                    value[name] = _copy(found.default)
+            apply_defaults(found, value[name])
     elif value.__class__ is list and schema.items is not None:
         below = schema.items
         for position, item in enumerate(value):

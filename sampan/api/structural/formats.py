@@ -1,10 +1,13 @@
-"""String formats that custom resources' schemas may name; unknown ones are no rule. Behaviour: kube-openapi's strfmt."""
+"""String formats that custom resources' schemas may name; unknown ones are no rule.
+
+Behaviour: kube-openapi, package strfmt.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import datetime
+import datetime as dt
 import ipaddress
 import re
 from typing import TYPE_CHECKING
@@ -29,6 +32,12 @@ _MAC = re.compile(
     r"(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4,18}[0-9A-Fa-f]{2}|(?:[0-9A-Fa-f]{4}\.){2,9}[0-9A-Fa-f]{4}"
 )
 
+_CARD = re.compile(
+    r"4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9]{2})[0-9]{12}|3[47][0-9]{13}"
+    r"|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35[0-9]{3})[0-9]{11}"
+)
+_BYTE = r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])"
+
 
 def _date_time(text: str) -> bool:
     match = _DATE_TIME.fullmatch(text)
@@ -37,7 +46,7 @@ def _date_time(text: str) -> bool:
 
 def _date(text: str) -> bool:
     try:
-        datetime.date.fromisoformat(text)
+        dt.date.fromisoformat(text)
     except ValueError:
         return False
     return re.fullmatch(r"\d{4}-\d\d-\d\d", text) is not None
@@ -96,7 +105,7 @@ def _isbn13(text: str) -> bool:
 
 def _card(text: str) -> bool:
     digits = re.sub(r"[^0-9]+", "", text)
-    if re.fullmatch(r"(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9]{2})[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35[0-9]{3})[0-9]{11})", digits) is None:  # fmt: skip
+    if _CARD.fullmatch(digits) is None:
         return False
     total = 0
     for position, char in enumerate(reversed(digits)):
@@ -121,9 +130,10 @@ _FORMATS: dict[str, Callable[[str], bool]] = {
     "uuid5": _matches(f"[0-9a-f]{{8}}-?{_HEX4}-?5[0-9a-f]{{3}}-?[89ab][0-9a-f]{{3}}-?[0-9a-f]{{12}}"),
     "isbn": lambda text: _isbn10(text) or _isbn13(text), "isbn10": _isbn10, "isbn13": _isbn13, "creditcard": _card,
     "ssn": _matches(r"\d{3}[- ]?\d{2}[- ]?\d{4}"), "hexcolor": _matches("#?([0-9a-f]{3}|[0-9a-f]{6})"),
-    "rgbcolor": _matches(r"rgb\(\s*(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])\s*(,\s*(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])\s*){2}\)"),
+    "rgbcolor": _matches(rf"rgb\(\s*{_BYTE}\s*(,\s*{_BYTE}\s*){{2}}\)"),
     "byte": _byte, "password": lambda _text: True, "date": _date,
-    "duration": lambda text: _DURATION.fullmatch(text.strip()) is not None, "date-time": _date_time, "datetime": _date_time,
+    "duration": lambda text: _DURATION.fullmatch(text.strip()) is not None,
+    "date-time": _date_time, "datetime": _date_time,
     "k8s-short-name": lambda text: not names.is_dns1123_label(text),
     "k8s-long-name": lambda text: not names.is_dns1123_subdomain(text),
 }  # fmt: skip

@@ -19,7 +19,7 @@ class Structural:
     """A schema node.
 
     properties: by name. additional: the schema of undeclared members, True for any, None for none. items: of an array.
-    default: ABSENT when there is none. preserve: undeclared members are kept. raw: the wire form, for value validations.
+    default: ABSENT when there is none. preserve: undeclared members are kept. raw: the wire form.
     """
 
     __slots__ = (

@@ -151,9 +151,9 @@ class CustomResources:
             return
         definition = Definition(obj)
         store = self._resources.raw_store(definition.group, definition.plural)
-        if definition.established and self._owns(definition):
-            if not await self._delete_instances(definition, store):
-                return
+        mine = definition.established and self._owns(definition)
+        if mine and not await self._delete_instances(definition, store):
+            return
         self._stop_emptying(name)
         now = self._clock.time()
 
@@ -171,7 +171,7 @@ class CustomResources:
 
     def _owns(self, definition: Definition) -> bool:
         """Whether the instances are this definition's, not another's of the same names."""
-        return definition.object["metadata"]["name"] == f"{definition.plural}.{definition.group}"
+        return definition.name == f"{definition.plural}.{definition.group}"
 
     async def _delete_instances(self, definition: Definition, store: ResourceStore) -> bool:
         """Delete all instances; False while some are left."""

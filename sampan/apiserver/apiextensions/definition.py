@@ -27,6 +27,11 @@ class Definition:
         self.established = condition(obj, "Established") == "True"
 
     @property
+    def converts_by_webhook(self) -> bool:
+        """Whether a webhook converts between versions."""
+        return bool((self.object["spec"].get("conversion") or {}).get("strategy") == "Webhook")
+
+    @property
     def plural(self) -> str:
         return self.storage.info.resource
 

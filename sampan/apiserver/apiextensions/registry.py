@@ -76,12 +76,21 @@ class CustomResourceRegistry(Registry):
     def _seen(self, obj: Object) -> Object:
         """A stored object in this version; changes obj."""
         stored = self.definition.by_name(obj.get("apiVersion", "").rpartition("/")[2]) or self._stored
+        if stored is not self.version:
+            self._check_convertible(self.version)
         drop_nulls(stored.schema, obj)
         apply_defaults(stored.schema, obj)
         if stored is not self.version:
             obj["apiVersion"] = self.api_version
         prune(self.version.schema, obj, is_root=True)
         return obj
+
+    def _check_convertible(self, target: ServedVersion) -> None:
+        """Raise InternalError where a webhook would have to convert: an object taken over as it is would be wrong."""
+        if self.definition.converts_by_webhook:
+            kind = target.kind
+            why = f"conversion webhook for {kind.api_version}, Kind={kind.kind} failed: webhooks are not called"
+            raise errors.internal(why)
 
     def view(self, entry: Entry) -> Object:
         return self._seen(entry.copy()) if self.converts else entry.object
@@ -96,6 +105,7 @@ class CustomResourceRegistry(Registry):
     def _to_store(self, obj: Object) -> Object:
         stored = self._stored
         if stored is not self.version:
+            self._check_convertible(stored)
             obj["apiVersion"] = stored.kind.api_version
             prune(stored.schema, obj, is_root=True)
         return obj

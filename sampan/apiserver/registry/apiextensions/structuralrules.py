@@ -120,7 +120,7 @@ def _junctors(found: list[FieldError], raw: Object, path: Path) -> None:
         _nested(found, raw["not"], path.child("not"))
 
 
-def _nested(found: list[FieldError], raw: Object, path: Path) -> None:
+def _nested(found: list[FieldError], raw: Object, path: Path) -> None:  # noqa: C901 - one case per keyword
     for name in sorted(raw.get("properties") or ()):
         _nested(found, raw["properties"][name], path.child("properties").key(name))
     if isinstance(raw.get("items"), dict):
