@@ -58,11 +58,9 @@ class _Types(dict[str, t.Type]):
     """``JSONPatch``, and ``Object`` with whatever lies in it."""
 
     def get(self, key: str, default: Any = None) -> Any:
-        if key == "JSONPatch":
-            return t.object_type(key, lambda: _PATCH)
         if key == "Object" or key.startswith("Object."):
             return t.object_type(key, _AnyFields)
-        return default
+        return super().get(key, default)
 
 
 @lru_cache(maxsize=1)
@@ -76,7 +74,9 @@ def _environment() -> cel.Environment:
     variables = {
         **dict.fromkeys(_VARIABLES, t.DYN), "authorizer": t.AUTHORIZER, _REQUEST_RESOURCE: t.RESOURCE_CHECK
     }  # fmt: skip
-    return cel.Environment(variables=variables, objects=_Types(), functions=functions)
+    return cel.Environment(
+        variables=variables, objects=_Types(JSONPatch=t.object_type("JSONPatch", lambda: _PATCH)), functions=functions
+    )
 
 
 def _install_authorizer(functions: Functions) -> None:
