@@ -86,10 +86,13 @@ async def _apply(session: Session, target: Target) -> None:
         return
     annotations = current["metadata"].get("annotations") or {}
     if LAST_APPLIED not in annotations and strategy != "client":
-        print(f"Warning: resource {target.resource.gvr.resource}/{target.name} is missing the {LAST_APPLIED} annotation "
-              "which is required by kubectl apply. kubectl apply should only be used on resources created declaratively "
-              "by either kubectl create --save-config or kubectl apply. The missing annotation will be patched "
-              "automatically.", file=sys.stderr)  # fmt: skip
+        print(
+            f"Warning: resource {target.resource.gvr.resource}/{target.name} is missing the {LAST_APPLIED} annotation "
+            "which is required by kubectl apply. kubectl apply should only be used on resources created declaratively "
+            "by either kubectl create --save-config or kubectl apply. The missing annotation will be patched "
+            "automatically.",
+            file=sys.stderr,
+        )
     patch, content_type = three_way(target, current, modified)
     if not patch:
         report(session, target, current, "unchanged")

@@ -58,7 +58,7 @@ async def _attributes(session: Session, arguments: list[str]) -> Object:
     try:
         resource = (await session.mapper()).resource(what)
         attributes |= {"group": resource.gvr.group, "version": resource.gvr.version, "resource": resource.gvr.resource}
-        if not resource.namespaced and verb not in ("*",):
+        if not resource.namespaced and verb != "*":
             print(f"Warning: resource '{resource.gvr.resource}' is not namespace scoped"
                   + (f" in group '{resource.gvr.group}'" if resource.gvr.group else "") + "\n", file=sys.stderr)  # fmt: skip
     except KubectlError:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sampan.api.errors import APIStatusError
 from sampan.api.gvk import GroupVersionKind
 from sampan.kubectl.errors import KubectlError, SilentError, render_status_error
 from sampan.kubectl.flags import Flag
@@ -19,6 +18,7 @@ from sampan.kubectl.flags import Flag
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sampan.api.errors import APIStatusError
     from sampan.api.object import Object
     from sampan.kubectl.mapping import Mapper, Resource
     from sampan.kubectl.session import Session

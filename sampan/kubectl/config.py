@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from sampan.client.kubeconfig import Kubeconfig
     from sampan.kubectl.session import Session
 
-_DATA = {"certificate-authority": "certificate-authority-data", "client-certificate": "client-certificate-data",
-         "client-key": "client-key-data"}  # fmt: skip
+_DATA = {
+    "certificate-authority": "certificate-authority-data",
+    "client-certificate": "client-certificate-data",
+    "client-key": "client-key-data",
+}
 
 
 def _load(session: Session) -> Kubeconfig:
@@ -74,9 +77,22 @@ def _as_go_prints(document: Object) -> Object:
 
 
 def _ordered_entry(entry: Object) -> Object:
-    order = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority", "certificate-authority-data",
-             "client-certificate", "client-certificate-data", "client-key", "client-key-data", "token", "tokenFile",
-             "cluster", "user", "namespace")  # fmt: skip
+    order = (
+        "server",
+        "tls-server-name",
+        "insecure-skip-tls-verify",
+        "certificate-authority",
+        "certificate-authority-data",
+        "client-certificate",
+        "client-certificate-data",
+        "client-key",
+        "client-key-data",
+        "token",
+        "tokenFile",
+        "cluster",
+        "user",
+        "namespace",
+    )
     return {key: entry[key] for key in sorted(entry, key=lambda key: order.index(key) if key in order else len(order))}
 
 
@@ -265,8 +281,9 @@ async def rename_context(session: Session, arguments: list[str], dash: int) -> N
     """Run rename-context."""
     del dash
     if len(arguments) != 2:
-        raise KubectlError(f"Unexpected args: [{' '.join(arguments)}]\n"
-                           "See 'kubectl config rename-context -h' for help and examples")  # fmt: skip
+        raise KubectlError(
+            f"Unexpected args: [{' '.join(arguments)}]\nSee 'kubectl config rename-context -h' for help and examples"
+        )
     old, new = arguments
     path, config = _change(session)
     if old not in config.contexts:
@@ -290,30 +307,49 @@ async def _help(session: Session, arguments: list[str], dash: int) -> None:
 _EMBED = Flag(name="embed-certs", kind="bool", help="Put the files' content into the kubeconfig.")
 _NO_HEADERS = Flag(name="no-headers", kind="bool", help="Leave the header out.")
 _SUBCOMMANDS = {
-    "view": Command(name="view", short="Show merged kubeconfig settings.", run=view, flags=(
-        *OUTPUT_FLAGS, Flag(name="flatten", kind="bool", help="Put files' content into the output."),
-        Flag(name="minify", kind="bool", help="Only what the current context uses."),
-        Flag(name="merge", kind="bool", default=True, help="Accepted for compatibility."),
-        Flag(name="raw", kind="bool", help="Show certificates and secrets."))),
-    "get-contexts": Command(name="get-contexts", short="Describe contexts.", run=get_contexts,
-                            flags=(OUTPUT_FLAGS[0], _NO_HEADERS)),
+    "view": Command(
+        name="view",
+        short="Show merged kubeconfig settings.",
+        run=view,
+        flags=(
+            *OUTPUT_FLAGS,
+            Flag(name="flatten", kind="bool", help="Put files' content into the output."),
+            Flag(name="minify", kind="bool", help="Only what the current context uses."),
+            Flag(name="merge", kind="bool", default=True, help="Accepted for compatibility."),
+            Flag(name="raw", kind="bool", help="Show certificates and secrets."),
+        ),
+    ),
+    "get-contexts": Command(
+        name="get-contexts", short="Describe contexts.", run=get_contexts, flags=(OUTPUT_FLAGS[0], _NO_HEADERS)
+    ),
     "current-context": Command(name="current-context", short="Display the current context.", run=current_context),
     "get-clusters": Command(name="get-clusters", short="Display clusters.", run=get_clusters),
     "get-users": Command(name="get-users", short="Display users.", run=get_users),
     "use-context": Command(name="use-context", short="Set the current context.", usage="CONTEXT_NAME", run=use_context),
-    "set-context": Command(name="set-context", short="Set a context entry.", usage="[NAME | --current]", run=set_context,
-                           flags=(Flag(name="current", kind="bool", help="Change the current context."),)),
-    "set-cluster": Command(name="set-cluster", short="Set a cluster entry.", usage="NAME", run=set_cluster, flags=(_EMBED,)),
-    "set-credentials": Command(name="set-credentials", short="Set a user entry.", usage="NAME", run=set_credentials,
-                               flags=(_EMBED,)),
-    "delete-context": Command(name="delete-context", short="Delete a context.", usage="NAME",
-                              run=_deleter("contexts", "context")),
-    "delete-cluster": Command(name="delete-cluster", short="Delete a cluster.", usage="NAME",
-                              run=_deleter("clusters", "cluster")),
+    "set-context": Command(
+        name="set-context",
+        short="Set a context entry.",
+        usage="[NAME | --current]",
+        run=set_context,
+        flags=(Flag(name="current", kind="bool", help="Change the current context."),),
+    ),
+    "set-cluster": Command(
+        name="set-cluster", short="Set a cluster entry.", usage="NAME", run=set_cluster, flags=(_EMBED,)
+    ),
+    "set-credentials": Command(
+        name="set-credentials", short="Set a user entry.", usage="NAME", run=set_credentials, flags=(_EMBED,)
+    ),
+    "delete-context": Command(
+        name="delete-context", short="Delete a context.", usage="NAME", run=_deleter("contexts", "context")
+    ),
+    "delete-cluster": Command(
+        name="delete-cluster", short="Delete a cluster.", usage="NAME", run=_deleter("clusters", "cluster")
+    ),
     "delete-user": Command(name="delete-user", short="Delete a user.", usage="NAME", run=_deleter("users", "user")),
-    "rename-context": Command(name="rename-context", short="Rename a context.", usage="CONTEXT_NAME NEW_NAME",
-                              run=rename_context),
-}  # fmt: skip
+    "rename-context": Command(
+        name="rename-context", short="Rename a context.", usage="CONTEXT_NAME NEW_NAME", run=rename_context
+    ),
+}
 _SUBCOMMANDS["use"] = _SUBCOMMANDS["use-context"]
 CONFIG = Command(
     name="config", short="Modify kubeconfig files.", usage="SUBCOMMAND", run=_help, subcommands=_SUBCOMMANDS

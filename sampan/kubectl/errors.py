@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from sampan.api.errors import APIStatusError
+from typing import TYPE_CHECKING
+
 from sampan.base.errors import SampanError
+
+if TYPE_CHECKING:
+    from sampan.api.errors import APIStatusError
 
 
 class KubectlError(SampanError):
@@ -35,8 +39,8 @@ class SilentError(KubectlError):
 def render_status_error(error: APIStatusError, *, verb: str = "") -> str:
     """Render a server's error: ``Error from server (NotFound): pods "x" not found``.
 
-    verb: what kubectl was doing (``when creating "FILE"``), put before the message. Invalid objects and errors without a
-    reason have forms of their own (cmdutil's StandardErrorMessage).
+    verb: what kubectl was doing (``when creating "FILE"``), put before the message. Invalid objects and errors without
+    a reason have forms of their own (cmdutil's StandardErrorMessage).
     """
     message = f"error {verb}: {error.message}" if verb else error.message
     if error.reason == "Unauthorized":

@@ -29,8 +29,10 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
     del dash
     values = session.values
     if not arguments:
-        raise KubectlError('You must specify the type of resource to explain. Use "kubectl api-resources" for a complete '
-                           "list of supported resources.")  # fmt: skip
+        raise KubectlError(
+            'You must specify the type of resource to explain. Use "kubectl api-resources" for a complete '
+            "list of supported resources."
+        )
     if len(arguments) > 1:
         raise KubectlError("We accept only this format: explain RESOURCE")
     mapper = await session.mapper()
@@ -47,8 +49,12 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
     kind = resource.kind
     if values.api_version:
         group, slash, version = values.api_version.rpartition("/")
-        found = [one for one in mapper.resources if one.gvr.resource == resource.gvr.resource
-                 and (one.gvr.group, one.gvr.version) == (group if slash else "", version)]  # fmt: skip
+        found = [
+            one
+            for one in mapper.resources
+            if one.gvr.resource == resource.gvr.resource
+            and (one.gvr.group, one.gvr.version) == (group if slash else "", version)
+        ]
         if not found:
             raise KubectlError(f'couldn\'t find resource for "{values.api_version}, Resource={resource.gvr.resource}"')
         kind = found[0].kind

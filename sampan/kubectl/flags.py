@@ -1,5 +1,7 @@
-"""Flags as pflag parses them: anywhere on the line, ``--name=value``, ``--name value``, ``-n value``, ``-nvalue``,
-clusters of short ones, ``--bool[=false]``, ``--`` ends them. Errors have pflag's texts.
+"""Flags as pflag parses them, with pflag's errors.
+
+Anywhere on the line: ``--name=value``, ``--name value``, ``-n value``, ``-nvalue``, clusters of short ones,
+``--bool[=false]``; ``--`` ends them.
 """
 
 from __future__ import annotations

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from sampan.kubectl.flags import Values
     from sampan.kubectl.session import Session
 
-_COMMON = (*WRITE_FLAGS, *VALIDATE_FLAGS, manager_flag("create"),
-           Flag(name="save-config", kind="bool", help="Keep the object in its annotation, for apply."))  # fmt: skip
+_COMMON = (
+    *WRITE_FLAGS,
+    *VALIDATE_FLAGS,
+    manager_flag("create"),
+    Flag(name="save-config", kind="bool", help="Keep the object in its annotation, for apply."),
+)
 _DATA_FLAGS = (
     Flag(name="append-hash", kind="bool", help="Accepted for compatibility."),
     Flag(name="from-env-file", kind="list", help="File of KEY=value lines."),
@@ -57,8 +61,9 @@ def _generator(
         names = arguments[:dash] if dash >= 0 else arguments[:1]
         command = arguments[dash:] if dash >= 0 else arguments[1:]
         if len(names) != 1 or (dash < 0 and len(arguments) > 1 and not name.startswith(("job", "deployment"))):
-            raise KubectlError(f"exactly one NAME is required, got {len(arguments)}\n"
-                               f"See '{session.command} -h' for help and examples")  # fmt: skip
+            raise KubectlError(
+                f"exactly one NAME is required, got {len(arguments)}\nSee '{session.command} -h' for help and examples"
+            )
         found = (await session.mapper()).resource(resource)
         obj = make(session, names[0], command)
         target = Target(resource=found, namespace=session.namespace if found.namespaced else "", name=names[0])
@@ -150,8 +155,10 @@ def _docker_config(values: Values) -> bytes:
     if values.from_file:
         return Path(values.from_file[0].partition("=")[2] or values.from_file[0]).read_bytes()
     if not values.docker_username or not values.docker_password or not values.docker_server:
-        raise KubectlError("either --from-file or the combination of --docker-username, --docker-password and "
-                           "--docker-server is required")  # fmt: skip
+        raise KubectlError(
+            "either --from-file or the combination of --docker-username, --docker-password and "
+            "--docker-server is required"
+        )
     auth = base64.b64encode(f"{values.docker_username}:{values.docker_password}".encode()).decode()
     entry = {"username": values.docker_username, "password": values.docker_password}
     if values.docker_email:
@@ -178,10 +185,18 @@ def _deployment(session: Session, name: str, command: list[str]) -> Object:
     if values.port > 0:
         containers[0]["ports"] = [{"containerPort": values.port}]
     labels = {"app": name}
-    obj = _object("apps/v1", "Deployment", name, status={}, spec={
-        "replicas": values.replicas, "selector": {"matchLabels": labels}, "strategy": {},
-        "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
-    })  # fmt: skip
+    obj = _object(
+        "apps/v1",
+        "Deployment",
+        name,
+        status={},
+        spec={
+            "replicas": values.replicas,
+            "selector": {"matchLabels": labels},
+            "strategy": {},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+        },
+    )
     obj["metadata"]["labels"] = labels
     return obj
 
@@ -196,7 +211,7 @@ def _service(kind: str) -> Callable[[Session, str, list[str]], Object]:
         spec["selector"] = {"app": name}
         if ports := [_service_port(one, values) for one in values.tcp]:
             spec["ports"] = ports
-        elif kind not in ("ExternalName",) and values.get("clusterip") != "None":
+        elif kind != "ExternalName" and values.get("clusterip") != "None":
             raise KubectlError("at least one tcp port specifier must be provided")
         if values.get("clusterip"):
             spec["clusterIP"] = values.clusterip
@@ -212,8 +227,12 @@ def _service_port(spec: str, values: Values) -> Object:
     if not port.isdigit():
         raise KubectlError(f'strconv.Atoi: parsing "{port}": invalid syntax')
     text = target if colon else port
-    entry: Object = {"name": spec.replace(":", "-"), "port": int(port), "protocol": "TCP",
-                     "targetPort": int(text) if text.isdigit() else text}  # fmt: skip
+    entry: Object = {
+        "name": spec.replace(":", "-"),
+        "port": int(port),
+        "protocol": "TCP",
+        "targetPort": int(text) if text.isdigit() else text,
+    }
     if values.get("node-port"):
         entry["nodePort"] = values.get("node-port")
     return entry
@@ -278,13 +297,17 @@ def _binding(kind: str) -> Callable[[Session, str, list[str]], Object]:
         del rest
         values = session.values
         if bool(values.clusterrole) == bool(values.get("role")):
-            raise KubectlError("exactly one of clusterrole or role must be specified" if kind == "RoleBinding"
-                               else "exactly one clusterrole must be specified")  # fmt: skip
+            raise KubectlError(
+                "exactly one of clusterrole or role must be specified"
+                if kind == "RoleBinding"
+                else "exactly one clusterrole must be specified"
+            )
         role = ("ClusterRole", values.clusterrole) if values.clusterrole else ("Role", values.get("role"))
         subjects: list[Object] = [
             {"apiGroup": _RBAC, "kind": word, "name": one}
-            for word, names in (("User", values.user), ("Group", values.group)) for one in names
-        ]  # fmt: skip
+            for word, names in (("User", values.user), ("Group", values.group))
+            for one in names
+        ]
         for one in values.serviceaccount:
             namespace, colon, account = one.partition(":")
             if not colon or not namespace or not account:
@@ -314,8 +337,11 @@ def _budget(session: Session, name: str, rest: list[str]) -> Object:
     if not values.selector:
         raise KubectlError("a selector must be specified")
     if bool(values.min_available) == bool(values.max_unavailable):
-        raise KubectlError("one of min-available or max-unavailable must be specified" if not values.min_available
-                           else "min-available and max-unavailable cannot be both specified")  # fmt: skip
+        raise KubectlError(
+            "one of min-available or max-unavailable must be specified"
+            if not values.min_available
+            else "min-available and max-unavailable cannot be both specified"
+        )
     field, text = (
         ("minAvailable", values.min_available) if values.min_available else ("maxUnavailable", values.max_unavailable)
     )
@@ -338,16 +364,20 @@ def _priority_class(session: Session, name: str, rest: list[str]) -> Object:
 
 async def _group(session: Session, arguments: list[str], dash: int) -> None:
     del dash
-    raise KubectlError(f"unknown command \"{' '.join(arguments)}\" for \"{session.command}\"" if arguments
-                       else f"{session.command} needs a kind; see '{session.command} --help'")  # fmt: skip
+    raise KubectlError(
+        f'unknown command "{" ".join(arguments)}" for "{session.command}"'
+        if arguments
+        else f"{session.command} needs a kind; see '{session.command} --help'"
+    )
 
 
 async def _token(session: Session, arguments: list[str], dash: int) -> None:
     del dash
     values = session.values
     if len(arguments) != 1:
-        raise KubectlError(f"exactly one NAME is required, got {len(arguments)}\n"
-                           "See 'kubectl create token -h' for help and examples")  # fmt: skip
+        raise KubectlError(
+            f"exactly one NAME is required, got {len(arguments)}\nSee 'kubectl create token -h' for help and examples"
+        )
     spec: Object = {"audiences": list(values.audience)} if values.audience else {}
     if values.duration:
         spec["expirationSeconds"] = int(values.duration)
@@ -360,21 +390,34 @@ async def _token(session: Session, arguments: list[str], dash: int) -> None:
     print(answer["status"]["token"])
 
 
-_DOCKER = tuple(Flag(name=f"docker-{one}", default="https://index.docker.io/v1/" if one == "server" else None,
-                     help=f"Registry {one}.") for one in ("server", "username", "password", "email"))  # fmt: skip
+_DOCKER = tuple(
+    Flag(
+        name=f"docker-{one}",
+        default="https://index.docker.io/v1/" if one == "server" else None,
+        help=f"Registry {one}.",
+    )
+    for one in ("server", "username", "password", "email")
+)
 _SECRETS = {
-    "generic": _generator("generic", "secrets", _secret("generic"), (*_DATA_FLAGS, Flag(name="type", help="Its type."))),
-    "tls": _generator("tls", "secrets", _secret("tls"), (
-        Flag(name="cert", help="Certificate file."), Flag(name="key", help="Key file."), _DATA_FLAGS[0])),
+    "generic": _generator(
+        "generic", "secrets", _secret("generic"), (*_DATA_FLAGS, Flag(name="type", help="Its type."))
+    ),
+    "tls": _generator(
+        "tls",
+        "secrets",
+        _secret("tls"),
+        (Flag(name="cert", help="Certificate file."), Flag(name="key", help="Key file."), _DATA_FLAGS[0]),
+    ),
     "docker-registry": _generator("docker-registry", "secrets", _secret("docker"), (*_DOCKER, *_DATA_FLAGS)),
-}  # fmt: skip
+}
 _SERVICES = {
     "clusterip": _generator("clusterip", "services", _service("ClusterIP"), (_TCP, _CLUSTER_IP)),
     "nodeport": _generator("nodeport", "services", _service("NodePort"), (_TCP, _NODE_PORT)),
     "loadbalancer": _generator("loadbalancer", "services", _service("LoadBalancer"), (_TCP,)),
-    "externalname": _generator("externalname", "services", _service("ExternalName"), (
-        _TCP, Flag(name="external-name", help="The DNS name."))),
-}  # fmt: skip
+    "externalname": _generator(
+        "externalname", "services", _service("ExternalName"), (_TCP, Flag(name="external-name", help="The DNS name."))
+    ),
+}
 _IMAGE = Flag(name="image", help="The image to run.")
 _ROLE_BINDING_FLAGS = (*_SUBJECT_FLAGS, Flag(name="role", help="The role to bind."))
 GENERATORS: dict[str, Command] = {
@@ -383,32 +426,80 @@ GENERATORS: dict[str, Command] = {
     "configmap": _generator("configmap", "configmaps", _config_map, _DATA_FLAGS),
     "secret": Command(name="secret", short="Create a secret.", run=_group, subcommands=_SECRETS),
     "service": Command(name="service", short="Create a service.", run=_group, subcommands=_SERVICES),
-    "deployment": _generator("deployment", "deployments.apps", _deployment, (
-        Flag(name="image", kind="list", help="The images to run."), Flag(name="port", kind="int", default=-1, help="Its port."),
-        Flag(name="replicas", short="r", kind="int", default=1, help="Number of pods."))),
+    "deployment": _generator(
+        "deployment",
+        "deployments.apps",
+        _deployment,
+        (
+            Flag(name="image", kind="list", help="The images to run."),
+            Flag(name="port", kind="int", default=-1, help="Its port."),
+            Flag(name="replicas", short="r", kind="int", default=1, help="Number of pods."),
+        ),
+    ),
     "job": _generator("job", "jobs.batch", _job, (_IMAGE, Flag(name="from", help="cronjob/NAME to run now."))),
-    "cronjob": _generator("cronjob", "cronjobs.batch", _cron_job, (
-        _IMAGE, Flag(name="schedule", help="Cron schedule."), Flag(name="restart", help="OnFailure or Never."))),
+    "cronjob": _generator(
+        "cronjob",
+        "cronjobs.batch",
+        _cron_job,
+        (_IMAGE, Flag(name="schedule", help="Cron schedule."), Flag(name="restart", help="OnFailure or Never.")),
+    ),
     "role": _generator("role", f"roles.{_RBAC}", _role, _RULE_FLAGS),
-    "clusterrole": _generator("clusterrole", f"clusterroles.{_RBAC}", _cluster_role, (
-        *_RULE_FLAGS, Flag(name="non-resource-url", kind="list", help="Paths that the rule is about."))),
+    "clusterrole": _generator(
+        "clusterrole",
+        f"clusterroles.{_RBAC}",
+        _cluster_role,
+        (*_RULE_FLAGS, Flag(name="non-resource-url", kind="list", help="Paths that the rule is about.")),
+    ),
     "rolebinding": _generator("rolebinding", f"rolebindings.{_RBAC}", _binding("RoleBinding"), _ROLE_BINDING_FLAGS),
-    "clusterrolebinding": _generator("clusterrolebinding", f"clusterrolebindings.{_RBAC}", _binding("ClusterRoleBinding"),
-                                     _SUBJECT_FLAGS),
-    "quota": _generator("quota", "resourcequotas", _quota, (
-        Flag(name="hard", help="name=amount,..."), Flag(name="scopes", help="Scopes, by comma."))),
-    "poddisruptionbudget": _generator("poddisruptionbudget", "poddisruptionbudgets.policy", _budget, (
-        Flag(name="selector", help="Pods' labels."), Flag(name="min-available", help="Number or percentage."),
-        Flag(name="max-unavailable", help="Number or percentage."))),
-    "priorityclass": _generator("priorityclass", "priorityclasses.scheduling.k8s.io", _priority_class, (
-        Flag(name="value", kind="int", help="The priority."), Flag(name="description", help="What it is for."),
-        Flag(name="global-default", kind="bool", help="For pods without a class."),
-        Flag(name="preemption-policy", default="PreemptLowerPriority", help="Never or PreemptLowerPriority."))),
-    "token": Command(name="token", short="Request a service account token.", run=_token, usage="SERVICE_ACCOUNT_NAME", flags=(
-        Flag(name="audience", kind="array", help="Audience of the token."),
-        Flag(name="duration", kind="duration", help="Lifetime."))),
-}  # fmt: skip
-GENERATORS |= {"ns": GENERATORS["namespace"], "sa": GENERATORS["serviceaccount"], "cm": GENERATORS["configmap"],
-               "deploy": GENERATORS["deployment"], "cj": GENERATORS["cronjob"], "svc": GENERATORS["service"],
-               "pdb": GENERATORS["poddisruptionbudget"], "pc": GENERATORS["priorityclass"],
-               "resourcequota": GENERATORS["quota"]}  # fmt: skip
+    "clusterrolebinding": _generator(
+        "clusterrolebinding", f"clusterrolebindings.{_RBAC}", _binding("ClusterRoleBinding"), _SUBJECT_FLAGS
+    ),
+    "quota": _generator(
+        "quota",
+        "resourcequotas",
+        _quota,
+        (Flag(name="hard", help="name=amount,..."), Flag(name="scopes", help="Scopes, by comma.")),
+    ),
+    "poddisruptionbudget": _generator(
+        "poddisruptionbudget",
+        "poddisruptionbudgets.policy",
+        _budget,
+        (
+            Flag(name="selector", help="Pods' labels."),
+            Flag(name="min-available", help="Number or percentage."),
+            Flag(name="max-unavailable", help="Number or percentage."),
+        ),
+    ),
+    "priorityclass": _generator(
+        "priorityclass",
+        "priorityclasses.scheduling.k8s.io",
+        _priority_class,
+        (
+            Flag(name="value", kind="int", help="The priority."),
+            Flag(name="description", help="What it is for."),
+            Flag(name="global-default", kind="bool", help="For pods without a class."),
+            Flag(name="preemption-policy", default="PreemptLowerPriority", help="Never or PreemptLowerPriority."),
+        ),
+    ),
+    "token": Command(
+        name="token",
+        short="Request a service account token.",
+        run=_token,
+        usage="SERVICE_ACCOUNT_NAME",
+        flags=(
+            Flag(name="audience", kind="array", help="Audience of the token."),
+            Flag(name="duration", kind="duration", help="Lifetime."),
+        ),
+    ),
+}
+GENERATORS |= {
+    "ns": GENERATORS["namespace"],
+    "sa": GENERATORS["serviceaccount"],
+    "cm": GENERATORS["configmap"],
+    "deploy": GENERATORS["deployment"],
+    "cj": GENERATORS["cronjob"],
+    "svc": GENERATORS["service"],
+    "pdb": GENERATORS["poddisruptionbudget"],
+    "pc": GENERATORS["priorityclass"],
+    "resourcequota": GENERATORS["quota"],
+}

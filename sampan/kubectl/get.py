@@ -63,8 +63,9 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
             'supported resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for '
             "a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and "
-            "examples", prefix="",
-        )  # fmt: skip
+            "examples",
+            prefix="",
+        )
     _check(values, targets)
     if values.watch or values.watch_only:
         from sampan.kubectl.watch import watch  # noqa: PLC0415 - start-up time
@@ -88,11 +89,15 @@ def table_printer(session: Session, target: Target, *, with_kind: bool, with_eve
     """The printer of one type's table under the flags."""
     values = session.values
     return TablePrinter(
-        wide=values.output == "wide", no_headers=values.no_headers,
-        with_namespace=values.all_namespaces and target.resource.namespaced, with_kind=with_kind or values.show_kind,
-        show_kind=target.resource.qualified_singular, show_labels=values.show_labels, label_columns=values.label_columns,
+        wide=values.output == "wide",
+        no_headers=values.no_headers,
+        with_namespace=values.all_namespaces and target.resource.namespaced,
+        with_kind=with_kind or values.show_kind,
+        show_kind=target.resource.qualified_singular,
+        show_labels=values.show_labels,
+        label_columns=values.label_columns,
         with_event=with_event,
-    )  # fmt: skip
+    )
 
 
 async def _print_tables(session: Session, targets: list[Target]) -> None:

@@ -60,18 +60,27 @@ async def version(session: Session, arguments: list[str], dash: int) -> None:
 def _client() -> Object:
     major, minor, _ = CLIENT_VERSION.removeprefix("v").split(".")
     return {
-        "major": major, "minor": minor, "gitVersion": CLIENT_VERSION, "gitCommit": "sampan", "gitTreeState": "clean",
-        "buildDate": "2026-06-01T00:00:00Z", "goVersion": f"python{sys.version_info.major}.{sys.version_info.minor}",
-        "compiler": sys.implementation.name, "platform": "linux/amd64",
-    }  # fmt: skip
+        "major": major,
+        "minor": minor,
+        "gitVersion": CLIENT_VERSION,
+        "gitCommit": "sampan",
+        "gitTreeState": "clean",
+        "buildDate": "2026-06-01T00:00:00Z",
+        "goVersion": f"python{sys.version_info.major}.{sys.version_info.minor}",
+        "compiler": sys.implementation.name,
+        "platform": "linux/amd64",
+    }
 
 
 def _warn_skew(server: Object) -> None:
     mine = int(CLIENT_VERSION.split(".")[1])
     theirs = int("".join(filter(str.isdigit, server.get("minor", ""))) or mine)
     if abs(mine - theirs) > 1:
-        print(f"Warning: version difference between client (1.{mine}) and server (1.{theirs}) exceeds the supported minor "
-              "version skew of +/-1", file=sys.stderr)  # fmt: skip
+        print(
+            f"Warning: version difference between client (1.{mine}) and server (1.{theirs}) exceeds the supported minor "
+            "version skew of +/-1",
+            file=sys.stderr,
+        )
 
 
 async def cluster_info(session: Session, arguments: list[str], dash: int) -> None:

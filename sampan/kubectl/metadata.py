@@ -104,10 +104,7 @@ async def _change(
     new = {**current, **changes}
     for key in removals:
         new.pop(key, None)
-    if what == "label":
-        done = _label_message(current, new, changes, removals)
-    else:
-        done = "annotated"
+    done = _label_message(current, new, changes, removals) if what == "label" else "annotated"
     if dry_run_of(values) == "client" or (done == "not labeled" and not values.resource_version):
         result = {**obj, "metadata": {**obj["metadata"], field: new}}
     else:

@@ -19,7 +19,7 @@ _DEFAULT = "kubectl.kubernetes.io/default-container"
 _LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
-async def find_pod(session: Session, name: str, timeout: float) -> Object:
+async def find_pod(session: Session, name: str, timeout: float) -> Object:  # noqa: ASYNC109 - a time-out of the command line
     """Get a pod by name or ``type/name``; of a controller or service, the pod that is ready longest.
 
     timeout: seconds to wait for a controller's pod. Raises KubectlError, NotFound.
@@ -41,8 +41,8 @@ async def find_pod(session: Session, name: str, timeout: float) -> Object:
     query = {"labelSelector": ",".join(f"{key}={value}" for key, value in selector.items())}
     try:
         async with asyncio.timeout(timeout):
-            while not (pods := (await session.json("GET", resource.path(target.namespace), query=query))["items"]):
-                await asyncio.sleep(0.2)
+            while not (pods := (await session.json("GET", resource.path(target.namespace), query=query))["items"]):  # noqa: ASYNC110
+                await asyncio.sleep(0.2)  # as kubectl does: a controller makes its pods at once
     except TimeoutError:
         raise KubectlError("timed out waiting for the condition") from None
     best: Object = min(pods, key=_rank)
@@ -88,7 +88,7 @@ def spec_of(pod: Object, container: str) -> Object:
     return found
 
 
-async def wait_pod_started(session: Session, target: Target, timeout: float) -> Object:
+async def wait_pod_started(session: Session, target: Target, timeout: float) -> Object:  # noqa: ASYNC109 - a time-out of the command line
     """Return the pod once it runs or has ended. Raises KubectlError on time-out or when it is deleted."""
     try:
         async with asyncio.timeout(timeout):

@@ -135,8 +135,8 @@ async def _listen(session: Session, forwarder: PortForwarder, port: _Port) -> li
             print(f"Forwarding from {shown}:{local} -> {port.remote}", flush=True)
             servers.append(server)
         if failures and not servers:
-            for error in failures:
-                print(f"Unable to listen on port {local}: {error.strerror}", file=sys.stderr)
+            for failed in failures:
+                print(f"Unable to listen on port {local}: {failed.strerror}", file=sys.stderr)
             raise KubectlError(f"unable to listen on any of the requested ports: [{{{port.local} {port.remote}}}]")
     return servers
 

@@ -120,12 +120,16 @@ def _stateful_set_status(obj: Object) -> tuple[str, bool]:
     partition = (strategy.get("rollingUpdate") or {}).get("partition", 0)
     if partition:
         if updated < wanted - partition:
-            return (f"Waiting for partitioned roll out to finish: {updated} out of {wanted - partition} new pods have been "
-                    "updated..."), False  # fmt: skip
+            return (
+                f"Waiting for partitioned roll out to finish: {updated} out of {wanted - partition} new pods have been "
+                "updated..."
+            ), False
         return f"partitioned roll out complete: {updated} new pods have been updated...", True
     if status.get("updateRevision") != status.get("currentRevision"):
-        return (f"waiting for statefulset rolling update to complete {updated} pods at revision "
-                f"{status.get('updateRevision', '')}..."), False  # fmt: skip
+        return (
+            f"waiting for statefulset rolling update to complete {updated} pods at revision "
+            f"{status.get('updateRevision', '')}..."
+        ), False
     current, revision = status.get("currentReplicas", 0), status.get("currentRevision", "")
     return f"statefulset rolling update complete {current} pods at revision {revision}...", True
 
@@ -190,8 +194,10 @@ async def _undo(session: Session, target: Target, obj: Object) -> None:
     name, wanted = obj["metadata"]["name"], session.values.to_revision
     revisions = await _revisions(session, obj)
     if obj["spec"].get("paused"):
-        raise KubectlError(f"you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try "
-                           f"again: {name}")  # fmt: skip
+        raise KubectlError(
+            f"you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try "
+            f"again: {name}"
+        )
     if wanted:
         if wanted not in revisions:
             raise KubectlError(f"unable to find specified revision {wanted} in history")
@@ -199,8 +205,11 @@ async def _undo(session: Session, target: Target, obj: Object) -> None:
     else:
         if len(revisions) < 2:
             kind = obj["kind"].lower()
-            raise KubectlError(f'no rollout history found for {kind} "{name}"' if obj["kind"] == "Deployment"
-                               else "no last revision to roll back to")  # fmt: skip
+            raise KubectlError(
+                f'no rollout history found for {kind} "{name}"'
+                if obj["kind"] == "Deployment"
+                else "no last revision to roll back to"
+            )
         revision = sorted(revisions)[-2]
     from sampan.kubectl.describe.workloads import template_without_hash  # noqa: PLC0415 - start-up time
 
@@ -258,22 +267,51 @@ async def _group(session: Session, arguments: list[str], dash: int) -> None:
 
 _WRITE = (*FILE_FLAGS, *OUTPUT_FLAGS, manager_flag("rollout"), _SELECTOR)
 _SUBCOMMANDS = {
-    "status": Command(name="status", short="Show the status of the rollout.", usage="(TYPE NAME | TYPE/NAME)",
-                      run=_each(_status, "TYPE/NAME"),
-                      flags=(*FILE_FLAGS, _SELECTOR, Flag(name="watch", short="w", kind="bool", default=True, help="Wait for its end."),
-                             Flag(name="revision", kind="int", help="Accepted for compatibility."),
-                             Flag(name="timeout", kind="duration", help="How long to watch."))),
-    "history": Command(name="history", short="View rollout history.", usage="(TYPE NAME | TYPE/NAME)",
-                       run=_each(_history, "TYPE/NAME"),
-                       flags=(*FILE_FLAGS, *OUTPUT_FLAGS, _SELECTOR, Flag(name="revision", kind="int", help="Show this revision."))),
-    "undo": Command(name="undo", short="Undo a previous rollout.", usage="(TYPE NAME | TYPE/NAME)", run=_each(_undo, "TYPE/NAME"),
-                    flags=(*_WRITE, *DRY_RUN_FLAGS, Flag(name="to-revision", kind="int", help="0 for the last one."))),
-    "pause": Command(name="pause", short="Mark the resource as paused.", usage="RESOURCE", run=_each(_setter(True), "RESOURCE"),
-                     flags=_WRITE),
-    "resume": Command(name="resume", short="Resume a paused resource.", usage="RESOURCE", run=_each(_setter(False), "RESOURCE"),
-                      flags=_WRITE),
-    "restart": Command(name="restart", short="Restart a resource.", usage="RESOURCE", run=_each(_restart, "RESOURCE"),
-                       flags=_WRITE),
-}  # fmt: skip
-ROLLOUT = Command(name="rollout", short="Manage the rollout of a resource.", usage="SUBCOMMAND", run=_group,
-                  subcommands=_SUBCOMMANDS)  # fmt: skip
+    "status": Command(
+        name="status",
+        short="Show the status of the rollout.",
+        usage="(TYPE NAME | TYPE/NAME)",
+        run=_each(_status, "TYPE/NAME"),
+        flags=(
+            *FILE_FLAGS,
+            _SELECTOR,
+            Flag(name="watch", short="w", kind="bool", default=True, help="Wait for its end."),
+            Flag(name="revision", kind="int", help="Accepted for compatibility."),
+            Flag(name="timeout", kind="duration", help="How long to watch."),
+        ),
+    ),
+    "history": Command(
+        name="history",
+        short="View rollout history.",
+        usage="(TYPE NAME | TYPE/NAME)",
+        run=_each(_history, "TYPE/NAME"),
+        flags=(*FILE_FLAGS, *OUTPUT_FLAGS, _SELECTOR, Flag(name="revision", kind="int", help="Show this revision.")),
+    ),
+    "undo": Command(
+        name="undo",
+        short="Undo a previous rollout.",
+        usage="(TYPE NAME | TYPE/NAME)",
+        run=_each(_undo, "TYPE/NAME"),
+        flags=(*_WRITE, *DRY_RUN_FLAGS, Flag(name="to-revision", kind="int", help="0 for the last one.")),
+    ),
+    "pause": Command(
+        name="pause",
+        short="Mark the resource as paused.",
+        usage="RESOURCE",
+        run=_each(_setter(True), "RESOURCE"),
+        flags=_WRITE,
+    ),
+    "resume": Command(
+        name="resume",
+        short="Resume a paused resource.",
+        usage="RESOURCE",
+        run=_each(_setter(False), "RESOURCE"),
+        flags=_WRITE,
+    ),
+    "restart": Command(
+        name="restart", short="Restart a resource.", usage="RESOURCE", run=_each(_restart, "RESOURCE"), flags=_WRITE
+    ),
+}
+ROLLOUT = Command(
+    name="rollout", short="Manage the rollout of a resource.", usage="SUBCOMMAND", run=_group, subcommands=_SUBCOMMANDS
+)

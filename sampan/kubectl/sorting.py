@@ -33,7 +33,8 @@ def sort_objects(objects: list[Object], field: str) -> list[Object]:
         raise KubectlError(str(error)) from error
     if objects and all(value is None for value, _ in keyed):
         raise KubectlError(f'couldn\'t find any field with path "{expression}" in the list of objects')
-    keyed.sort(key=cmp_to_key(lambda a, b: _compare(a[0], b[0])))
+    by_value = cmp_to_key(_compare)
+    keyed.sort(key=lambda pair: by_value(pair[0]))
     return [one for _, one in keyed]
 
 

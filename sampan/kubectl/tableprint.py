@@ -17,7 +17,7 @@ _PADDING = 3
 
 
 def render_rows(rows: Sequence[Sequence[str]], widths: list[int] | None = None) -> list[str]:
-    """Pad rows of equal length into lines. widths: columns' widths so far; they grow and are kept, as kubectl's watches do."""
+    """Pad rows of equal length into lines. widths: columns' widths so far; they grow, as in kubectl's watches."""
     if not rows:
         return []
     columns = max(len(row) for row in rows)
@@ -62,7 +62,7 @@ class TablePrinter:
         self._columns: list[Object] = []
 
     def lines(self, table: Object, event: str = "") -> list[str]:
-        """Render a table. event: what happened to its rows, shown when asked for. A watch's tables have columns once."""
+        """Render a table. event: what happened to its rows. Of a watch's tables only the first has columns."""
         self._columns = columns = table.get("columnDefinitions") or self._columns
         shown = [index for index, column in enumerate(columns) if self._wide or not column.get("priority")]
         rows: list[list[str]] = []

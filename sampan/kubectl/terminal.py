@@ -1,4 +1,4 @@
-"""The person's end of a remote command: standard input as a stream, the terminal in raw mode, its size as it changes."""
+"""The person's end of a remote command: standard input as a stream, raw mode, the terminal's size as it changes."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _has_condition(obj: Object, name: str, value: str) -> bool:
         if one["type"].lower() == name.lower():
             generation = obj["metadata"].get("generation", 0)
             observed = one.get("observedGeneration", (obj.get("status") or {}).get("observedGeneration", generation))
-            return bool(observed >= generation) and one["status"].lower() == value.lower()
+            return bool(observed >= generation and one["status"].lower() == value.lower())
     return False
 
 

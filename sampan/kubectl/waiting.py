@@ -21,7 +21,7 @@ _A_WEEK = 7 * 86400.0
 """kubectl's meaning of a timeout of 0 when it waits for a deletion."""
 
 
-async def wait_deleted(session: Session, deleted: list[tuple[Target, str]], timeout: float) -> None:
+async def wait_deleted(session: Session, deleted: list[tuple[Target, str]], timeout: float) -> None:  # noqa: ASYNC109 - a time-out of the command line
     """Return when every object is gone or replaced by another of its name. Raises KubectlError on time-out."""
     try:
         async with asyncio.timeout(timeout or _A_WEEK):
@@ -71,7 +71,7 @@ async def watch_events(
                 yield event
 
 
-async def wait_scaled(session: Session, target: Target, replicas: int, timeout: float) -> None:
+async def wait_scaled(session: Session, target: Target, replicas: int, timeout: float) -> None:  # noqa: ASYNC109 - a time-out of the command line
     """Return when the scale subresource reports the wanted number of replicas. Raises KubectlError on time-out."""
     path = target.resource.path(target.namespace, target.name, "scale")
     try:

@@ -56,7 +56,7 @@ def write_query(values: Values) -> dict[str, str]:
 
 
 def report(session: Session, target: Target, obj: Object, what: str, *, typed: bool = False) -> None:
-    """Print what was done: ``pod/x created``, or the object under -o. typed: kubectl holds it as a Go type."""
+    """Print what was done: ``pod/x created``, or the object under -o. typed: kubectl made it itself."""
     values = session.values
     if values.output == "name" or not values.output:
         suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[dry_run_of(values)]

@@ -1,5 +1,7 @@
-"""YAML as sigs.k8s.io/yaml writes it: keys in natural order, two blanks, sequences not indented, lines folded behind
-column 80, strings quoted only where a YAML 1.1 reader would take them for something else, literals for several lines.
+"""YAML as sigs.k8s.io/yaml writes it.
+
+Keys in natural order, two blanks, sequences not indented, lines folded behind column 80, strings quoted only where a
+YAML 1.1 reader would take them for something else, literals for several lines.
 
 Written out here instead of asked from PyYAML, whose emitter folds, quotes and orders differently (and takes 25 ms to
 load). Behaviour: go-yaml v2's encode and emitter.
@@ -19,7 +21,46 @@ if TYPE_CHECKING:
 _WIDTH = 80
 _MAX_SIMPLE_KEY = 128
 _WORDS = frozenset(
-    ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF", "true", "True", "TRUE", "false", "False", "FALSE", "~", "null", "Null", "NULL", ".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF"]
+    [
+        "y",
+        "Y",
+        "yes",
+        "Yes",
+        "YES",
+        "on",
+        "On",
+        "ON",
+        "n",
+        "N",
+        "no",
+        "No",
+        "NO",
+        "off",
+        "Off",
+        "OFF",
+        "true",
+        "True",
+        "TRUE",
+        "false",
+        "False",
+        "FALSE",
+        "~",
+        "null",
+        "Null",
+        "NULL",
+        ".nan",
+        ".NaN",
+        ".NAN",
+        ".inf",
+        ".Inf",
+        ".INF",
+        "+.inf",
+        "+.Inf",
+        "+.INF",
+        "-.inf",
+        "-.Inf",
+        "-.INF",
+    ]
 ) | {""}
 _NUMBER = re.compile(
     r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?0[xX][0-9a-fA-F]+|[-+]?0[bB][01]+|[-+]?0[oO]?[0-7]+"

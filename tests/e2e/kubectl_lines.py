@@ -1,7 +1,7 @@
 """The command lines that real kubectl and sampan's must answer alike.
 
-A line may be followed by ``##`` and a line that undoes it, run by real kubectl after each of the two. {manifest} is a file
-with one ConfigMap.
+A line may be followed by ``##`` and a line that undoes it, run by real kubectl after each of the two. {manifest} is a
+file with one ConfigMap.
 """
 
 READS = r"""

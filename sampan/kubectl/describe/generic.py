@@ -13,7 +13,27 @@ if TYPE_CHECKING:
     from sampan.kubectl.describe.writer import Writer
     from sampan.kubectl.session import Session
 
-_INITIALISMS = frozenset(["API", "CPU", "UID", "IP", "TLS", "HTTP", "HTTPS", "JSON", "URL", "URI", "ID", "DNS", "SSH", "TTL", "TCP", "UDP", "ACL"])
+_INITIALISMS = frozenset(
+    [
+        "API",
+        "CPU",
+        "UID",
+        "IP",
+        "TLS",
+        "HTTP",
+        "HTTPS",
+        "JSON",
+        "URL",
+        "URI",
+        "ID",
+        "DNS",
+        "SSH",
+        "TTL",
+        "TCP",
+        "UDP",
+        "ACL",
+    ]
+)
 _SKIPPED = {"metadata": frozenset({"name", "namespace", "labels", "annotations", "managedFields"})}
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^A-Za-z\d]+")
 _WITHOUT_EVENTS = frozenset({"Event"})
