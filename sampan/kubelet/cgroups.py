@@ -32,8 +32,8 @@ class PodCgroups:
         tier = {"Burstable": "/burstable", "BestEffort": "/besteffort"}.get(qos, "")
         return f"{self._root}/kubepods{tier}/pod{uid}"
 
-    def create(self, uid: str, qos: str, *, shares: int, quota: int, memory: int) -> None:
-        """Make a pod's cgroup with its limits; 0 leaves one alone.
+    def create(self, uid: str, qos: str, *, shares: int, quota: int, memory: int, grow: bool = False) -> None:
+        """Make a pod's cgroup with its limits; 0 leaves one alone. grow: leave limits that are higher already.
 
         Whatever the host refuses stays unlimited: the containers' own limits hold nevertheless.
         """
@@ -44,19 +44,22 @@ class PodCgroups:
                 "cpu.max": f"{quota} 100000" if quota else "",
                 "memory.max": str(memory) if memory else "",
             }
-            self._write(self._mount / path, values)
+            self._write(self._mount / path, values, grow=grow)
             return
-        self._write(self._mount / "cpu" / path, {"cpu.shares": str(shares), "cpu.cfs_quota_us": str(quota or "")})
+        values = {"cpu.shares": str(shares), "cpu.cfs_quota_us": str(quota or "")}
+        self._write(self._mount / "cpu" / path, values, grow=grow)
         if memory:
-            self._write(self._mount / "memory" / path, {"memory.limit_in_bytes": str(memory)})
+            self._write(self._mount / "memory" / path, {"memory.limit_in_bytes": str(memory)}, grow=grow)
 
     @staticmethod
-    def _write(folder: Path, values: dict[str, str]) -> None:
+    def _write(folder: Path, values: dict[str, str], *, grow: bool) -> None:
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
         for name, value in values.items():
             if value and (folder / name).exists():
                 with suppress(OSError):
+                    if grow and _is_higher((folder / name).read_text(), value):
+                        continue
                     (folder / name).write_text(value)
 
     def remove(self, uid: str) -> None:
@@ -79,6 +82,14 @@ class PodCgroups:
         """Remove the whole tree as far as it is empty."""
         for hierarchy in self._hierarchies:
             _remove_tree(hierarchy / self._root.lstrip("/"))
+
+
+def _is_higher(before: str, after: str) -> bool:
+    """Tell whether a limit is higher than another; "max" and -1 are no limit."""
+    one, other = before.split(maxsplit=1)[0], after.split(maxsplit=1)[0]
+    if not one.isdigit():
+        return True
+    return other.isdigit() and int(one) > int(other)
 
 
 def _remove_tree(folder: Path) -> None:

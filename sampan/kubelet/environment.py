@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 from sampan.api.errors import NotFound
 from sampan.api.object import namespace_of
 from sampan.base.errors import SampanError
+from sampan.kubelet import envfile
 from sampan.kubelet.downward import DownwardError, container_resource, pod_field
 from sampan.kubelet.expansion import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from sampan.api.object import Object
 
@@ -40,12 +42,16 @@ class ObjectSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a container's environment may refer to besides its own spec. services: from `service_environment`."""
+    """What a container's environment may refer to besides its own spec. services: from `service_environment`.
+
+    volume_root: volume name -> directory on the host.
+    """
 
     ips: Sequence[str]
     host_ips: Sequence[str]
     allocatable: Mapping[str, str]
     services: Mapping[str, str] = field(default_factory=dict)
+    volume_root: Callable[[str], Path] | None = None
 
 
 async def environment(pod: Object, container: Object, objects: ObjectSource, around: Surroundings) -> dict[str, str]:
@@ -129,9 +135,34 @@ async def _value_from(
         raise ContainerConfigError(str(error)) from error
     if "configMapKeyRef" in source:
         return await _key_of(namespace_of(pod), source["configMapKeyRef"], objects, secret=False)
+    if "fileKeyRef" in source:
+        return _file_key(source["fileKeyRef"], around)
     if "secretKeyRef" in source:
         return await _key_of(namespace_of(pod), source["secretKeyRef"], objects, secret=True)
     return None
+
+
+def _file_key(reference: Object, around: Surroundings) -> str | None:
+    """Read a variable that an init container has left in a file of an emptyDir (KEP-3721)."""
+    optional = reference.get("optional", False)
+    root = around.volume_root(reference["volumeName"]) if around.volume_root else None
+    try:
+        if root is None:
+            raise FileNotFoundError(reference["volumeName"])
+        # The file is the container's: a link in it must not lead out of the volume.
+        path = root.joinpath(reference["path"]).resolve()
+        if not path.is_relative_to(root.resolve()):
+            raise ContainerConfigError(f"path {reference['path']} leads out of volume {reference['volumeName']}")
+        value = envfile.lookup(path.read_text("utf-8", "replace"), reference["key"])
+    except OSError as error:
+        if optional:
+            return None
+        raise ContainerConfigError(f"couldn't parse env file {reference['path']}: {error}") from error
+    except ValueError as error:
+        raise ContainerConfigError(f"couldn't parse env file {reference['path']}: {error}") from error
+    if value is None and not optional:
+        raise ContainerConfigError(f"environment variable key {reference['key']} not found in file {reference['path']}")
+    return value
 
 
 async def _key_of(namespace: str, reference: Object, objects: ObjectSource, *, secret: bool) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sampan.api import times
 from sampan.kubelet.actions import should_restart
+from sampan.kubelet.podresize import ResizeState, conditions
 from sampan.kubelet.pods import (
     containers_of,
     ephemeral_containers_of,
@@ -48,6 +49,7 @@ class StatusView:
     failure: tuple[str, str] | None = None
     finished: bool = False
     """The pod's containers are all stopped for good."""
+    resize: ResizeState = field(default_factory=ResizeState)
 
 
 def pod_status(pod: Object, records: PodRecords, view: StatusView) -> Object:
@@ -108,7 +110,7 @@ def _container(pod: Object, container: Object, records: PodRecords, view: Status
         reason, message = failed
         status["state"] = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
     _readiness(container, record, status, view, init=init)
-    _details(container, record, status)
+    _details(container, record, status, view)
     return status
 
 
@@ -152,11 +154,13 @@ def _readiness(
         status["ready"] = started and record is not None and record.id not in view.unready
 
 
-def _details(container: Object, record: ContainerRecord | None, status: Object) -> None:
+def _details(container: Object, record: ContainerRecord | None, status: Object, view: StatusView) -> None:
     resources = container.get("resources") or {}
     if record is not None and record.running:
-        if resources.get("requests"):
-            status["allocatedResources"] = resources["requests"]
+        given: Object = view.resize.allocated.get(record.name, resources)
+        if given.get("requests"):
+            status["allocatedResources"] = given["requests"]
+        resources = view.resize.applied.get(record.id, given)
         status["resources"] = {k: v for k, v in resources.items() if k in ("limits", "requests", "claims")}
     mounts = container.get("volumeMounts") or ()
     if mounts:
@@ -257,6 +261,8 @@ def _conditions(
         ("ContainersReady", *containers_ready),
         ("PodScheduled", True, "", ""),
     ]
+    if phase not in ("Succeeded", "Failed"):
+        found = [*conditions(view.resize), *found]
     old = {c["type"]: c for c in pod.get("status", {}).get("conditions") or ()}
     return [
         _condition(pod, old.get(kind), kind, status=ok, why=(reason, text), view=view)

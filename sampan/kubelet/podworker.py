@@ -19,14 +19,13 @@ from sampan.api.pods import qos_class_of
 from sampan.base.clock import deadline
 from sampan.base.log import logger
 from sampan.base.tasks import spawn
-from sampan.kubelet import actions, pods
+from sampan.kubelet import actions, podresize, pods
 from sampan.kubelet.containerspec import sandbox_spec
 from sampan.kubelet.environment import Surroundings
 from sampan.kubelet.events import pod_reference
 from sampan.kubelet.images import StartError
 from sampan.kubelet.interrupt import StoppingError, or_stop
 from sampan.kubelet.killer import grace_for
-from sampan.kubelet.podresize import apply_resources
 from sampan.kubelet.podsandbox import KillPodError, create_sandbox, fault_event
 from sampan.kubelet.podstatus import StatusView, pod_status
 from sampan.kubelet.podtermination import terminate
@@ -40,7 +39,7 @@ from sampan.kubelet.terminationlog import termination_message
 from sampan.kubelet.volumes.errors import VolumeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
     from sampan.api.object import Object
@@ -59,7 +58,10 @@ _RETRY_SECONDS, _RETRY_LIMIT_SECONDS = 1.0, 60.0
 
 
 class PodWorker:
-    """One pod. adopted: what the runtime already had of it. containers: told container ids as they come to be."""
+    """One pod. adopted: what the runtime already had of it. containers: told container ids as they come to be.
+
+    others: lists the node's other pods that are not over.
+    """
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class PodWorker:
         *,
         adopted: PodRecords | None = None,
         created: Callable[[str, PodWorker], None] = lambda _id, _worker: None,
+        others: Callable[[], Sequence[Object]] = tuple,
     ) -> None:
         self.pod = pod
         self.uid = uid_of(pod)
@@ -80,7 +83,8 @@ class PodWorker:
         """The API has no such pod any more: there is nobody to report to."""
         self.created = created
         self._waiting: dict[str, tuple[str, str]] = {}
-        self.applied: dict[str, Object] = {}
+        self.resize = podresize.begin(pod)
+        self.others = others
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self.hurry = asyncio.Event()  # the grace period became shorter while the pod ends
@@ -203,7 +207,7 @@ class PodWorker:
         except (RuntimeFault, VolumeError, APIStatusError, OSError, TimeoutError) as error:
             self.node.recorder.event(pod_reference(self.pod), "Warning", *fault_event(error))
             _log.warning("Pod sync failed", pod=pods.format_pod(self.pod), error=error)
-            self._retry_in(min(_RETRY_SECONDS * 2**self._faults, _RETRY_LIMIT_SECONDS))
+            self.retry_in(min(_RETRY_SECONDS * 2**self._faults, _RETRY_LIMIT_SECONDS))
             self._faults += 1
         else:
             self._faults = 0
@@ -211,7 +215,8 @@ class PodWorker:
             self.in_pass = False
         self.publish()
 
-    def _retry_in(self, seconds: float) -> None:
+    def retry_in(self, seconds: float) -> None:
+        """Have the next pass not later than that."""
         self._retry = seconds if self._retry is None else min(self._retry, seconds)
 
     async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T:
@@ -246,7 +251,8 @@ class PodWorker:
         elif self.records.ready_sandbox is not None:
             await self.node.volumes.set_up(self.pod, self.ips)
         self._watch_adopted()
-        await apply_resources(self)
+        podresize.allocate(self)
+        await podresize.apply_resources(self)
         started = [await self._start(container) for container in todo.start]
         if any(started) or todo.kill or todo.kill_sidecars:
             self._wake.set()  # what follows (the next init container) is the next pass's business
@@ -276,6 +282,13 @@ class PodWorker:
         if todo.kill_sidecars:
             await self.settle_exits()
 
+    async def restart(self, record: ContainerRecord, why: str) -> None:
+        """Kill a container so that the next pass starts it anew."""
+        grace = pods.grace_seconds(self.pod)
+        await self.node.killer.kill(self.pod, record, why, grace=grace, ip=self.ips[0] if self.ips else "")
+        await self.settle_exits()
+        self._wake.set()
+
     async def settle_exits(self) -> None:
         """Read the state of containers that should be dead; the events may still be on their way."""
         for record in self.records.running():
@@ -291,6 +304,8 @@ class PodWorker:
         if sandbox is None or self._stopping.is_set():
             return False
         name = container["name"]
+        if name in self.resize.allocated:
+            container = {**container, "resources": self.resize.allocated[name]}
         try:
             self.node.starter.check_backoff(self.pod, container, self.records.latest(name))
             image: Image = await self._or_stop(self.node.starter.image(self.pod, container))
@@ -309,14 +324,14 @@ class PodWorker:
             self._waiting.pop(name, None)
         except StartError as error:
             self._waiting[name] = (error.reason, error.message)
-            self._retry_in(_START_RETRY_SECONDS if error.retry_after is None else error.retry_after)
+            self.retry_in(_START_RETRY_SECONDS if error.retry_after is None else error.retry_after)
             self.publish()
             return False
         return True
 
     def _started(self, container: Object, record: ContainerRecord) -> None:
         self._waiting.pop(container["name"], None)
-        self.applied[record.id] = container.get("resources") or {}
+        self.resize.applied[record.id] = container.get("resources") or {}
         if record.running:
             self._probe(container, record)
         self.publish()
@@ -358,6 +373,7 @@ class PodWorker:
             ips=self.ips,
             host_ips=self.node.options.node_ips,
             allocatable=self.node.allocatable,
+            volume_root=lambda name: self.node.volumes.path(self.pod, name),
             services=service_environment(self.node.services.services(), namespace, links=links is not False),
         )
 
@@ -375,6 +391,7 @@ class PodWorker:
             waiting=self._waiting,
             failure=self.failure,
             finished=self.finished,
+            resize=self.resize,
         )
         return pod_status(self.pod, self.records, view)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sampan.api.object import uid_of
 from sampan.base.log import logger
 from sampan.base.tasks import spawn
-from sampan.kubelet import admission, pods
+from sampan.kubelet import admission, podresize, pods
 from sampan.kubelet.events import pod_reference
 from sampan.kubelet.logs.removal import remove_logs
 from sampan.kubelet.podworker import PodWorker
@@ -73,7 +73,9 @@ class PodWorkers:
         if uid in self._ended:
             return  # our own last words about a pod whose deletion is on its way
         adopted = self._adoptable.pop(uid, None)
-        worker = self._workers[uid] = PodWorker(pod, self._node, adopted=adopted, created=self._created)
+        worker = self._workers[uid] = PodWorker(
+            pod, self._node, adopted=adopted, created=self._created, others=lambda: self._others(uid)
+        )
         if adopted is not None:
             for sandbox in adopted.sandboxes:
                 self._by_container[sandbox.id] = worker
@@ -86,12 +88,14 @@ class PodWorkers:
 
     def _admit(self, worker: PodWorker) -> None:
         """Refuse a new pod that the node has no room for: one that came past the scheduler."""
-        others = [w.pod for w in self._workers.values() if w is not worker and not w.finished]
-        refusal = admission.refuse(worker.pod, others, self._node.allocatable)
+        refusal = admission.refuse(worker.pod, self._others(worker.uid), self._node.allocatable)
         if refusal is not None:
             reason, message = refusal
             self._node.recorder.event(pod_reference(worker.pod), "Warning", reason, message)
             worker.failure = (reason, f"Pod was rejected: {message}")
+
+    def _others(self, uid: str) -> list[Object]:
+        return [podresize.allocated(w.pod, w.resize) for w in self._workers.values() if w.uid != uid and not w.finished]
 
     def ensure(self, pod: Object) -> None:
         """Start a worker for a pod that has none: one that failed is tried again."""

@@ -29,6 +29,9 @@ _OWNED = (
     "ephemeralContainerStatuses",
 )
 _MERGED_BY_IP = ("hostIPs", "podIPs")
+TEMPORARY_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
+"""Conditions of the kubelet that are there only while they hold."""
+
 _ABSENT_ZEROS = {"lastProbeTime": None}
 
 
@@ -48,7 +51,11 @@ def status_patch(uid: str, old: Mapping[str, object], new: Object) -> Object | N
     if conditions:
         status["conditions"] = conditions
         known = [c["type"] for c in new["conditions"]]
-        others = [c["type"] for c in _as_list(old.get("conditions")) if c["type"] not in known]
+        others = [
+            c["type"]
+            for c in _as_list(old.get("conditions"))
+            if c["type"] not in known and c["type"] not in TEMPORARY_CONDITIONS
+        ]
         status["$setElementOrder/conditions"] = [{"type": kind} for kind in [*known, *others]]
     if not status:
         return None
@@ -71,4 +78,6 @@ def _conditions(old: object, new: list[Object]) -> list[Object]:
         if {**_ABSENT_ZEROS, **known} == condition:
             continue
         changed.append({**{key: None for key in known if key not in condition}, **condition})
-    return changed
+    here = {c["type"] for c in new}
+    gone = [kind for kind in TEMPORARY_CONDITIONS if kind in before and kind not in here]
+    return changed + [{"type": kind, "$patch": "delete"} for kind in gone]

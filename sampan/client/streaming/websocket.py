@@ -50,6 +50,11 @@ def offered_protocols(headers: Mapping[str, str]) -> list[str]:
     return [text.strip() for text in headers.get("sec-websocket-protocol", "").split(",") if text.strip()]
 
 
+def is_upgrade(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request asks for a WebSocket. headers: names in lower case."""
+    return headers.get("upgrade", "").lower() == "websocket" and "upgrade" in headers.get("connection", "").lower()
+
+
 def server_handshake(headers: Mapping[str, str], protocol: str) -> bytes:
     """Build the 101 answer to a client's upgrade request."""
     lines = [
