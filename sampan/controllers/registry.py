@@ -45,6 +45,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "persistentvolume-protection-controller": ("volumeprotection", "new_volume_protection"),
     "ephemeral-volume-controller": ("ephemeralvolume", "new"),
     "local-path-provisioner": ("localpath", "new"),
+    "horizontal-pod-autoscaler-controller": ("hpa", "new"),
     "disruption-controller": ("disruption", "new"),
     "stale-disruption-condition-controller": ("disruption", "new_condition_cleaner"),
 }
