@@ -14,6 +14,7 @@ from sampan.apiserver.admission.escalation import RBACEscalation
 from sampan.apiserver.admission.lifecycle import NamespaceLifecycle
 from sampan.apiserver.admission.limitranger import LimitRanger
 from sampan.apiserver.admission.noderestriction import NodeRestriction
+from sampan.apiserver.admission.podresize import PodResizeValidator
 from sampan.apiserver.admission.podsecurity import PodSecurity
 from sampan.apiserver.admission.podspec import (
     DefaultTolerationSeconds,
@@ -90,6 +91,7 @@ def build(
         CertificateSubjectRestriction(services),
         DefaultIngressClass(services),
         PodTopologyLabels(services),
+        PodResizeValidator(services),
         MutatingAdmissionPolicy(policies("mutating"), *judging),
         MutatingAdmissionWebhook(Hooks(store_of("mutatingwebhookconfigurations")), *shared),
         RBACEscalation(services, rbac),

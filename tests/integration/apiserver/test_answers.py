@@ -5,7 +5,7 @@ import asyncio
 import orjson
 import pytest
 
-from sampan.api.errors import BadRequest, Invalid, NotFound
+from sampan.api.errors import BadRequest, Forbidden, Invalid, NotFound
 from sampan.api.gvk import GroupVersionResource
 from sampan.api.schema import protobuf
 from sampan.apiserver import encode
@@ -16,6 +16,9 @@ from sampan.client import MERGE_PATCH
 CONFIGMAPS = GroupVersionResource("", "v1", "configmaps")
 DAEMONSETS = GroupVersionResource("apps", "v1", "daemonsets")
 FLOWSCHEMAS = GroupVersionResource("flowcontrol.apiserver.k8s.io", "v1", "flowschemas")
+NODES = GroupVersionResource("", "v1", "nodes")
+PODS = GroupVersionResource("", "v1", "pods")
+SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
 LEVELS = GroupVersionResource("flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations")
 GENERATION = "deprecated.daemonset.template.generation"
 
@@ -134,3 +137,36 @@ async def test_a_flow_schema_dangles_until_its_priority_level_exists(server, adm
     limited = {"limitResponse": {"type": "Reject"}}
     await levels.create({"metadata": {"name": "later"}, "spec": {"type": "Limited", "limited": limited}})
     assert (await status("False"))["message"].endswith('object named "later" and it exists')
+
+
+async def test_a_pod_is_not_resized_beyond_its_node(admin):
+    def container(cpu, memory):
+        return {"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu, "memory": memory}}}
+
+    nodes, resource = admin.resource(NODES), admin.resource(PODS, "default")
+    await nodes.create(
+        {
+            "metadata": {"name": "n", "labels": {"kubernetes.io/os": "linux"}},
+            "status": {"allocatable": {"cpu": "2", "memory": "1Gi"}},
+        }
+    )
+    await admin.resource(SERVICE_ACCOUNTS, "default").create({"metadata": {"name": "default"}})
+    await resource.create(
+        {
+            "metadata": {"name": "p"},
+            "spec": {"nodeName": "n", "containers": [container("1", "10Mi")]},
+        }
+    )
+    larger = {"spec": {"containers": [container("1500m", "20Mi")]}}
+    changed = await resource.patch("p", larger, subresource="resize")
+    assert changed["spec"]["containers"][0]["resources"]["requests"] == {"cpu": "1500m", "memory": "20Mi"}
+    with pytest.raises(Forbidden) as refused:
+        await resource.patch("p", {"spec": {"containers": [container("3", "2Gi")]}}, subresource="resize")
+    assert refused.value.message == (
+        'pods "p" is forbidden: Node didn\'t have enough allocatable resources: '
+        "cpu, requested: 3000, allocatable: 2000; memory, requested: 2147483648, allocatable: 1073741824"
+    )
+    assert refused.value.details["causes"] == [{"reason": "NodeCapacity"}]
+    await nodes.patch("n", {"metadata": {"labels": {"kubernetes.io/os": "plan9"}}})
+    with pytest.raises(Forbidden, match='only supported on linux nodes, node "n" is "plan9"'):
+        await resource.patch("p", {"spec": {"containers": [container("1", "20Mi")]}}, subresource="resize")
