@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-annotations: ContextVar[MutableMapping[str, str] | None] = ContextVar("audit annotations", default=None)
+CURRENT: ContextVar[MutableMapping[str, str] | None] = ContextVar("audit annotations", default=None)
 """The annotations of the current request's event."""
 
 
 def annotate(key: str, value: str) -> None:
     """Add an annotation; the first value of a key stays."""
-    found = annotations.get()
+    found = CURRENT.get()
     if found is not None:
         found.setdefault(key, value)

@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from sampan.apiserver.audit.log import AuditOptions
     from sampan.apiserver.authz.interface import Attributes
+    from sampan.apiserver.http.connection import Service
     from sampan.apiserver.http.upgrade import Connector
     from sampan.apiserver.storage.interface import Backend
     from sampan.apiserver.storage.resourcestore import Batch, ResourceStore
@@ -82,7 +84,8 @@ class ServerOptions:
 
     data_dir: for keys; None keeps everything in memory. port: 0 for any free one. advertise_address: where pods reach
     the server, by default the bind address, or an address of the machine when that is a wildcard. service_cidrs: one
-    per family. node_ports: first and last. names: further names and addresses for the serving certificate.
+    per family. node_ports: first and last. names: further names and addresses for the serving certificate. audit: None
+    keeps no audit log.
     """
 
     data_dir: Path | None = None
@@ -95,6 +98,7 @@ class ServerOptions:
     issuer: str = "https://kubernetes.default.svc"
     anonymous: bool = True
     names: tuple[str, ...] = field(default=())
+    audit: AuditOptions | None = None
 
 
 class _Invalidation:
@@ -242,7 +246,7 @@ class APIServer:
             await tasks.shielded(self.store.close(), seconds=5.0)
 
     async def _serve(self, group: asyncio.TaskGroup, started: Started) -> None:
-        hub = self._hub = Hub(HTTPService(self.pipeline, self.metrics), group)
+        hub = self._hub = Hub(self._service(HTTPService(self.pipeline, self.metrics)), group)
         sock = self._bind()
         self.port = sock.getsockname()[1]
         chores = tasks.serve(group, self.store.run(), name="store")
@@ -270,6 +274,17 @@ class APIServer:
             await tasks.shielded(self.outbound.close(), seconds=1.5)
             for task in (*others, chores):
                 task.cancel()
+
+    def _service(self, plain: HTTPService) -> Service:
+        """The service, with an audit log around it where one is wanted. Raises PolicyError."""
+        options = self.options.audit
+        if options is None:
+            return plain
+        from sampan.apiserver.audit.log import AuditLog  # noqa: PLC0415 - most servers keep none
+        from sampan.apiserver.audit.policy import Policy  # noqa: PLC0415
+        from sampan.apiserver.audit.service import AuditedService  # noqa: PLC0415
+
+        return AuditedService(plain, self.pipeline, Policy.load(options.policy_file), AuditLog(options))
 
     def _bind(self) -> socket.socket:
         address, port = self.options.bind_address, self.options.port

@@ -1,0 +1,1 @@
+"""The audit log: which requests are recorded, how much of them, and where."""
