@@ -59,8 +59,8 @@ async def _attributes(session: Session, arguments: list[str]) -> Object:
         resource = (await session.mapper()).resource(what)
         attributes |= {"group": resource.gvr.group, "version": resource.gvr.version, "resource": resource.gvr.resource}
         if not resource.namespaced and verb != "*":
-            print(f"Warning: resource '{resource.gvr.resource}' is not namespace scoped"
-                  + (f" in group '{resource.gvr.group}'" if resource.gvr.group else "") + "\n", file=sys.stderr)  # fmt: skip
+            where = f" in group '{resource.gvr.group}'" if resource.gvr.group else ""
+            print(f"Warning: resource '{resource.gvr.resource}' is not namespace scoped{where}\n", file=sys.stderr)
     except KubectlError:
         kind, _, group = what.partition(".")
         attributes |= {"group": group, "resource": kind}
@@ -83,9 +83,15 @@ async def _list(session: Session) -> None:
     rules = [*(status.get("resourceRules") or []), *(status.get("nonResourceRules") or [])]
     rules = [{**one, "nonResourceURLs": one.get("nonResourceURLs") or []} for one in rules]
     rows = [] if session.values.no_headers else [["Resources", "Non-Resource URLs", "Resource Names", "Verbs"]]
-    for one in rules_in_order(rules):
-        rows.append([one.resource, go_list([one.url] if one.url else []), go_list([one.name] if one.name else []),
-                     go_list(one.verbs)])  # fmt: skip
+    rows += [
+        [
+            one.resource,
+            go_list([one.url] if one.url else []),
+            go_list([one.name] if one.name else []),
+            go_list(one.verbs),
+        ]
+        for one in rules_in_order(rules)
+    ]
     for line in render_rows(rows):
         print(line)
 

@@ -40,8 +40,17 @@ _CASCADE = {
     "false": "Orphan",
 }
 
+_NOTHING = (
+    "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n"
+    "   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
+)
+_FORCED = (
+    "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The "
+    "resource may continue to run on the cluster indefinitely."
+)
 
-async def run(session: Session, arguments: list[str], dash: int) -> None:
+
+async def run(session: Session, arguments: list[str], dash: int) -> None:  # noqa: C901
     """Run the command."""
     del dash
     values = session.values
@@ -52,12 +61,9 @@ async def run(session: Session, arguments: list[str], dash: int) -> None:
     options = _options(session)
     targets = await (from_files(session) if values.filename else from_arguments(session, arguments))
     if not targets:
-        raise KubectlError("You must provide one or more resources by argument or filename.\nExample resource "
-                           "specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'"
-                           "\n   '<resource>'")  # fmt: skip
+        raise KubectlError(_NOTHING)
     if values.force:
-        print("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. "
-              "The resource may continue to run on the cluster indefinitely.", file=sys.stderr)  # fmt: skip
+        print(_FORCED, file=sys.stderr)
     failures = Failures()
     deleted: list[tuple[Target, str]] = []
     found = 0

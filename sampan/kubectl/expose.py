@@ -83,8 +83,10 @@ def selector_of(target: Target, source: Object) -> dict[str, str]:
     if kind == "pods":
         labels: dict[str, str] = source["metadata"].get("labels") or {}
         if not labels:
-            raise KubectlError("couldn't retrieve selectors via --selector flag or introspection: the pod has no labels "
-                               "and cannot be exposed")  # fmt: skip
+            raise KubectlError(
+                "couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be "
+                "exposed"
+            )
         return labels
     selector = source["spec"].get("selector") or {}
     if kind in {"deployments", "replicasets"}:

@@ -77,8 +77,8 @@ def _warn_skew(server: Object) -> None:
     theirs = int("".join(filter(str.isdigit, server.get("minor", ""))) or mine)
     if abs(mine - theirs) > 1:
         print(
-            f"Warning: version difference between client (1.{mine}) and server (1.{theirs}) exceeds the supported minor "
-            "version skew of +/-1",
+            f"Warning: version difference between client (1.{mine}) and server (1.{theirs}) exceeds the supported "
+            "minor version skew of +/-1",
             file=sys.stderr,
         )
 

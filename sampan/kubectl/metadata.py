@@ -85,7 +85,7 @@ def _split(arguments: list[str], what: str) -> tuple[list[str], dict[str, str], 
     return resources, changes, removals
 
 
-async def _change(
+async def _change(  # noqa: PLR0917
     session: Session, target: Target, obj: Object, words: tuple[str, str], changes: dict[str, str], removals: list[str]
 ) -> None:
     values, (what, field) = session.values, words

@@ -91,8 +91,9 @@ def _check(values: Values) -> None:
     if values.rm and not _attaches(values):
         raise KubectlError("--rm should only be used for attached containers")
     if _attaches(values) and dry_run_of(values) != "none":
-        raise KubectlError("--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, "
-                           "or --tty)")  # fmt: skip
+        raise KubectlError(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)"
+        )
 
 
 def _attaches(values: Values) -> bool:

@@ -153,8 +153,8 @@ class Session:
         """Kubectl's words for a server that does not answer."""
         http = self.http
         if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
-            text = f"The connection to the server {http.host}:{http.port} was refused - did you specify the right host or port?"
-            return KubectlError(text, prefix="")
+            text = f"The connection to the server {http.host}:{http.port} was refused"
+            return KubectlError(f"{text} - did you specify the right host or port?", prefix="")
         reason = error.strerror or str(error) or type(error).__name__
         return KubectlError(f"Unable to connect to the server: {reason}", prefix="")
 

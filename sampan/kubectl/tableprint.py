@@ -69,8 +69,7 @@ class TablePrinter:
         if not self._no_headers and not self._header_done:
             rows.append(self._header([columns[index] for index in shown]))
             self._header_done = True
-        for row in table.get("rows") or []:
-            rows.append([event] * self._with_event + self._row(row, columns, shown))
+        rows += [[event] * self._with_event + self._row(row, columns, shown) for row in table.get("rows") or []]
         return render_rows(rows, self._widths)
 
     def _header(self, columns: list[Object]) -> list[str]:

@@ -19,7 +19,7 @@ def _section(text: str, minimum: int, padding: int) -> str:
     return "\n".join(out)
 
 
-def _format(lines: list[list[str]], out: list[str], start: int, stop: int, column: int, size: tuple[int, int]) -> None:
+def _format(lines: list[list[str]], out: list[str], start: int, stop: int, column: int, size: tuple[int, int]) -> None:  # noqa: PLR0917
     index = start
     while index < stop:
         if len(lines[index]) - 1 <= column:

@@ -128,7 +128,7 @@ async def _wait(session: Session, target: Target, spec: str) -> None:
         ) from None
 
 
-async def _until(session: Session, target: Target, spec: str, *, once: bool) -> None:
+async def _until(session: Session, target: Target, spec: str, *, once: bool) -> None:  # noqa: C901
     check = _checker(spec)
     while True:
         try:

@@ -37,8 +37,9 @@ def dry_run_of(values: Values) -> str:
         case "none" | "client" | "server":
             return str(values.get("dry-run", "none"))
         case "unchanged":
-            raise KubectlError('--dry-run flag without a value was specified. A value must be set: "none", "server", or '
-                               '"client".')  # fmt: skip
+            raise KubectlError(
+                '--dry-run flag without a value was specified. A value must be set: "none", "server", or "client".'
+            )
         case other:
             raise KubectlError(f'Invalid dry-run value ({other}). Must be "none", "server", or "client".')
 

@@ -27,8 +27,6 @@ get pods -l app=web
 get pods -l app=none
 get nodes
 get nodes -o wide
-get ns shop
-get pods -n shop
 get pods -n nothere
 get pods --no-headers
 get pods --sort-by=.metadata.name
@@ -51,22 +49,13 @@ get --raw /nosuch
 get deploy dep --subresource=scale
 get deploy dep --subresource=scale -o yaml
 get deploy dep --subresource=status -o name
-get secrets
-get configmaps
 get cm settings -o yaml
-get events
 get ep,endpointslices
 get sts,ds,job,cronjob
+get secrets,cm,sa,roles,rolebindings,lease,priorityclass,crd,apiservices
 get pv,pvc,sc
 get ing,netpol
-get quota,limits -n shop
 get hpa,pdb
-get roles,rolebindings
-get clusterrole prober
-get clusterrolebinding probers
-get priorityclass
-get lease
-get deployments.apps
 get deployments.v1.apps
 get deployments.v1beta9.apps
 get pod web --ignore-not-found
@@ -81,13 +70,6 @@ get pods web -o yaml --show-managed-fields
 get pod pod/web
 get a/b/c
 get pods,nosuch
-get sa
-get rs,rc -o wide
-get deploy -o wide
-get svc -o wide
-get csr
-get apiservices
-get crd
 get pods --output=wide --no-headers --show-labels
 get pods -A -o wide
 get pods,svc -A
@@ -95,19 +77,14 @@ get -f nosuch.yaml
 get pods --sort-by=.status.containerStatuses[0].restartCount
 get pods --sort-by={.nothing}
 get pods --watch-only=false -o=jsonpath='{.items[0].metadata.name}'
-get pod,rs -l app=web
 describe pod web
-describe pods
 describe pod w
 describe deploy dep
 describe rc rc
-describe rs rs
-describe svc web
 describe svc lb
 describe ep web
 describe endpointslice web-1
 describe node node-1
-describe ns default
 describe secret login
 describe cm settings
 describe sa builder
@@ -126,14 +103,11 @@ describe event web.1
 describe role reader
 describe rolebinding readers
 describe clusterrole prober
-describe clusterrolebinding probers
 describe sc fast
 describe pc high
 describe lease lease
 describe ingressclass nginx
 describe clusterrole edit
-describe clusterrole cluster-admin
-describe apiservice v1.apps
 describe rc,svc
 describe
 describe nosuch x
@@ -141,29 +115,24 @@ api-resources
 api-resources --namespaced=false -o wide
 api-resources -o name
 api-resources --api-group=apps --no-headers
-api-resources --sort-by=kind --verbs=list,watch
 api-versions
 cluster-info
 config view
 config view --minify
 config view --raw
-config view -o jsonpath={.current-context}
 config view -o json
 config get-contexts
 config current-context
 config get-clusters
 config get-users
-config get-contexts -o name
 explain pods
 explain pod.spec.containers.resources
 explain pod.spec.containers
 explain pod.nosuch
 explain deploy --recursive
 explain svc.spec.type
-explain cm.data
 explain nosuch
 explain
-explain pod.metadata.labels
 explain cronjobs --api-version=batch/v1
 exec web
 exec web ls
@@ -261,7 +230,7 @@ config use-context nosuch
 config use-context sampan
 config delete-context nosuch
 label pod web a=b --dry-run=client
-label pod web --list
+label svc web --list
 label pod web
 label pod web app=other
 label pod web app=web
@@ -337,21 +306,14 @@ get pods
 get pods -o wide
 get all
 get pod web -o yaml
-get pod web -o json
 get pods -o name
-get pods -L app
 get pods --show-labels
 get nodes
 get svc,rc
 get pods -o jsonpath={.items[*].metadata.name}
 get pods -o custom-columns=NAME:.metadata.name,IP:.status.podIP
-get pods --sort-by=.metadata.name
 get nosuch
-get pod nosuch
-get pods -l app=none
-describe secret login
-api-versions
-label pod web --list
+label svc web --list
 auth can-i get pods
 """
 

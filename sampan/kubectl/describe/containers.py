@@ -36,7 +36,7 @@ def write_containers(
         _write_container(writer, container, known.get(container["name"]), pod)
 
 
-def _write_container(writer: Writer, container: Object, status: Object | None, pod: Object | None) -> None:
+def _write_container(writer: Writer, container: Object, status: Object | None, pod: Object | None) -> None:  # noqa: C901
     if status is not None:
         writer.write(2, f"Container ID:\t{status.get('containerID', '')}\n")
     writer.write(2, f"Image:\t{container.get('image', '')}\n")
@@ -121,7 +121,8 @@ def _probe(probe: Object) -> str:
     if action := probe.get("httpGet"):
         path = action.get("path", "")
         slash = "" if path.startswith("/") or not path else "/"
-        return f"http-get {action.get('scheme', '').lower()}://{action.get('host', '')}:{action['port']}{slash}{path} {times}"
+        address = f"{action.get('scheme', '').lower()}://{action.get('host', '')}:{action['port']}"
+        return f"http-get {address}{slash}{path} {times}"
     if action := probe.get("tcpSocket"):
         return f"tcp-socket {action.get('host', '')}:{action['port']} {times}"
     if action := probe.get("grpc"):

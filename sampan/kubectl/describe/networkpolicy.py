@@ -39,7 +39,7 @@ async def describe_network_policy(session: Session, writer: Writer, obj: Object,
     writer.write(1, f"Policy Types: {', '.join(types)}\n")
 
 
-def _write_rules(writer: Writer, rules: list[Object] | None, field: str, title: str, end: str, way: str) -> None:
+def _write_rules(writer: Writer, rules: list[Object] | None, field: str, title: str, end: str, way: str) -> None:  # noqa: PLR0917
     if not rules:
         writer.write(2, f"<none> (Selected pods are isolated for {way} connectivity)\n")
         return

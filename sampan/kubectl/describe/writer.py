@@ -56,8 +56,8 @@ class Writer:
             self.write(0, f"{title}:\t{NONE}\n")
             return
         start = f"{title}:\t"
-        for key, value in shown:
-            value = value.removesuffix("\n")
+        for key, text in shown:
+            value = text.removesuffix("\n")
             if len(value) + len(key) + 2 < _ANNOTATION_WIDTH and "\n" not in value:
                 self.write(0, f"{start}{key}: {value}\n")
             else:
@@ -111,8 +111,7 @@ def selector_text(selector: Object | None) -> str:
     if selector is None:
         return NONE
     parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
-    for one in selector.get("matchExpressions") or []:
-        parts.append((one["key"], _requirement(one)))
+    parts += [(one["key"], _requirement(one)) for one in selector.get("matchExpressions") or []]
     return ",".join(text for _, text in sorted(parts)) or NONE
 
 
