@@ -16,6 +16,7 @@ from sampan.scheduler.plugins.queuesort import PrioritySort, SchedulingGates
 from sampan.scheduler.plugins.resources import NodeResourcesBalancedAllocation, NodeResourcesFit
 from sampan.scheduler.plugins.topologyspread import PodTopologySpread
 from sampan.scheduler.plugins.volumebinding import VolumeBinding
+from sampan.scheduler.plugins.volumelimits import NodeVolumeLimits
 from sampan.scheduler.plugins.volumerules import VolumeRestrictions, VolumeZone
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def default_framework(
     restrictions: list[Plugin] = []
     bindings: list[Plugin] = []
     if volumes is not None:
-        restrictions = [VolumeRestrictions(volumes)]
+        restrictions = [VolumeRestrictions(volumes), NodeVolumeLimits(volumes)]
         bindings = [VolumeBinding(volumes, client, clock or RealClock()), VolumeZone(volumes)]
     framework = Framework(
         [

@@ -16,6 +16,7 @@ from sampan.client.resources import (
     SERVICEACCOUNTS,
     STORAGECLASSES,
 )
+from sampan.scheduler.volumecaches import CSINODES
 from sampan.testing import Cluster
 
 
@@ -215,3 +216,72 @@ async def test_evictions_stop_at_the_budget():
         eviction["metadata"]["name"] = "b"
         with pytest.raises(TooManyRequests, match="Cannot evict pod as it would violate the pod's disruption budget"):
             await pods.create(eviction, name="b", subresource="eviction")
+
+
+def unschedulable(found, name, text):
+    conditions = found[name].get("status", {}).get("conditions") or [{}]
+    return text in conditions[0].get("message", "")
+
+
+async def test_node_attaches_no_more_volumes_than_its_driver_allows():
+    async with cluster_of("n1") as cluster:
+        driver = {"name": "csi.example.com", "nodeID": "n1", "allocatable": {"count": 1}}
+        csi_node = {"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "n1"}}
+        await cluster.client.resource(CSINODES).create({**csi_node, "spec": {"drivers": [driver]}})
+        for name in ("one", "two"):
+            source = {"driver": "csi.example.com", "volumeHandle": name}
+            reference = {"namespace": "default", "name": name}
+            volume = {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": name},
+                "spec": {
+                    "accessModes": ["ReadWriteOnce"],
+                    "capacity": {"storage": "1Gi"},
+                    "csi": source,
+                    "claimRef": reference,
+                },
+            }
+            await cluster.client.resource(PERSISTENTVOLUMES).create(volume)
+            await make_claim(cluster, name)
+        await until(
+            cluster,
+            PERSISTENTVOLUMECLAIMS,
+            lambda found: all(one["status"]["phase"] == "Bound" for one in found.values()),
+        )
+        await make_pod(cluster, "first", uses("one"))
+        await until(cluster, PODS, lambda found: found["first"]["spec"].get("nodeName"))
+        await make_pod(cluster, "second", uses("two"))
+        await until(cluster, PODS, lambda found: unschedulable(found, "second", "exceed max volume count"))
+        await make_pod(cluster, "sharer", uses("one"))  # attached already
+        await until(cluster, PODS, lambda found: found["sharer"]["spec"].get("nodeName"))
+        await cluster.client.resource(PODS, "default").delete("first", grace_period_seconds=0)
+        await cluster.client.resource(PODS, "default").delete("sharer", grace_period_seconds=0)
+        await until(cluster, PODS, lambda found: found["second"]["spec"].get("nodeName"))
+
+
+async def test_claim_for_one_pod_has_one_and_zones_are_kept_to():
+    async with cluster_of("n1", "n2") as cluster:
+        for name, zone in (("n1", "a"), ("n2", "b")):
+            labels = {"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}}
+            await cluster.client.resource(NODES).patch(name, labels)
+        volume = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": "v", "labels": {"topology.kubernetes.io/zone": "b"}},
+            "spec": {
+                "accessModes": ["ReadWriteOncePod"],
+                "capacity": {"storage": "1Gi"},
+                "hostPath": {"path": "/tmp/v"},
+            },
+        }
+        await cluster.client.resource(PERSISTENTVOLUMES).create(volume)
+        await make_claim(cluster, accessModes=["ReadWriteOncePod"])
+        await until(cluster, PERSISTENTVOLUMECLAIMS, lambda found: found["data"]["status"]["phase"] == "Bound")
+        await make_pod(cluster, "first", uses("data"))
+        pods = await until(cluster, PODS, lambda found: found["first"]["spec"].get("nodeName"))
+        assert pods["first"]["spec"]["nodeName"] == "n2"
+        await make_pod(cluster, "second", uses("data"))
+        await until(cluster, PODS, lambda found: unschedulable(found, "second", "ReadWriteOncePod access mode"))
+        await cluster.client.resource(PODS, "default").delete("first", grace_period_seconds=0)
+        await until(cluster, PODS, lambda found: found["second"]["spec"].get("nodeName"))
