@@ -10,6 +10,7 @@ from sampan.api import errors, schema
 from sampan.api.errors import BadRequest
 from sampan.api.gvk import GroupResource, GroupVersionKind
 from sampan.apiserver.admission.interface import AdmissionRequest
+from sampan.apiserver.registry import emptylists
 from sampan.apiserver.registry import metadata as meta
 from sampan.apiserver.registry.strategy import Strategy
 
@@ -69,6 +70,7 @@ class RegistryBase:
         self._rule = meta.name_rule(strategy.name_kind)
         self._type: schema.TypeInfo | None = None
         self._generation: bool | None = None
+        self._empty_lists: emptylists.Plan | None = None
         self._empty_status: bytes | None = None
 
     # -- types
@@ -79,6 +81,14 @@ class RegistryBase:
         if self._type is None:
             self._type = schema.type_of(self.gvk)
         return self._type
+
+    @property
+    def empty_lists(self) -> emptylists.Plan:
+        """Where an empty list is stored as null: nowhere in kinds that are stored as JSON."""
+        if self._empty_lists is None:
+            as_json = self.custom or self.info.group == "apiextensions.k8s.io"
+            self._empty_lists = {} if as_json else emptylists.plan_of(self.type)
+        return self._empty_lists
 
     @property
     def tracks_generation(self) -> bool:

@@ -10,8 +10,8 @@ from sampan.api import errors
 from sampan.api.errors import APIStatusError
 from sampan.api.gvk import GroupResource
 from sampan.apiserver.admission.interface import CREATE, AdmissionRequest
+from sampan.apiserver.registry import emptylists, ownership
 from sampan.apiserver.registry import metadata as meta
-from sampan.apiserver.registry import ownership
 from sampan.apiserver.registry.base import RegistryBase
 from sampan.apiserver.registry.write import Outcome
 from sampan.apiserver.storage import translate
@@ -117,6 +117,8 @@ class Creation(RegistryBase):
             if self.store.get(namespace, name) is not None:
                 raise self._taken(namespace, name)
             return Outcome(201, object=self.arranged(obj))
+        if self.empty_lists:
+            emptylists.settle(self.empty_lists, obj)
         try:
             entry = await self.store.create(namespace, name, self._to_store(obj), ttl=self.strategy.ttl)
         except KeyExistsError as error:

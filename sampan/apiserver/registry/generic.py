@@ -15,8 +15,8 @@ import orjson
 from sampan.api import errors, field
 from sampan.api.errors import APIStatusError, BadRequest
 from sampan.apiserver.admission.interface import CREATE, UPDATE
+from sampan.apiserver.registry import emptylists, ownership
 from sampan.apiserver.registry import metadata as meta
-from sampan.apiserver.registry import ownership
 from sampan.apiserver.registry.creation import Creation
 from sampan.apiserver.registry.write import Outcome
 from sampan.apiserver.storage import translate
@@ -154,6 +154,8 @@ class Registry(Creation):
         else:
             metadata.pop("namespace", None)
         _keep(metadata, old_meta, "generation")
+        if self.empty_lists:  # before anything is compared with the old object, which has none
+            emptylists.settle(self.empty_lists, new)
         self._prepare_update(ctx, new, old)
         metadata = new["metadata"]
         if not metadata.get("uid"):

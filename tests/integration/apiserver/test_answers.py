@@ -19,6 +19,9 @@ FLOWSCHEMAS = GroupVersionResource("flowcontrol.apiserver.k8s.io", "v1", "flowsc
 NODES = GroupVersionResource("", "v1", "nodes")
 PODS = GroupVersionResource("", "v1", "pods")
 SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
+ROLES = GroupVersionResource("rbac.authorization.k8s.io", "v1", "roles")
+SLICES = GroupVersionResource("discovery.k8s.io", "v1", "endpointslices")
+DEVICE_CLASSES = GroupVersionResource("resource.k8s.io", "v1", "deviceclasses")
 LEVELS = GroupVersionResource("flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations")
 GENERATION = "deprecated.daemonset.template.generation"
 
@@ -170,3 +173,43 @@ async def test_a_pod_is_not_resized_beyond_its_node(admin):
     await nodes.patch("n", {"metadata": {"labels": {"kubernetes.io/os": "plan9"}}})
     with pytest.raises(Forbidden, match='only supported on linux nodes, node "n" is "plan9"'):
         await resource.patch("p", {"spec": {"containers": [container("1", "20Mi")]}}, subresource="resize")
+
+
+async def test_empty_lists_that_are_always_shown_are_stored_as_null(admin):
+    roles = admin.resource(ROLES, "default")
+    created = await roles.create({"metadata": {"name": "r"}, "rules": []})
+    assert created["rules"] is None
+    assert (await roles.get("r"))["rules"] is None
+    changed = await roles.update({**created, "rules": []})
+    assert changed["metadata"]["resourceVersion"] == created["metadata"]["resourceVersion"]
+    slices = admin.resource(SLICES, "default")
+    endpoints = [{"addresses": ["10.0.0.1"]}]
+    made = await slices.create({"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": endpoints, "ports": []})
+    assert made["ports"] is None
+    emptied = await slices.patch("s", {"endpoints": []}, content_type=MERGE_PATCH)
+    assert emptied["endpoints"] is None
+    assert emptied["metadata"]["generation"] == 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ('device.driver == "d" && device.attributes["d"].model == "large"', ""),
+        ('device.capacity["d"].memory.compareTo(quantity("2Gi")) >= 0', ""),
+        ("device.nope", "compilation failed: ERROR: <input>:1:7: undefined field 'nope'"),
+        ("device.driver", "must evaluate to bool or the unknown type, not string"),
+        (
+            "[1,2,3,4,5,6,7,8,9].all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, "
+            "device.attributes.all(e, b + c + d + e != 'x')))))",
+            "too complex, exceeds cost limit",
+        ),
+    ],
+)
+async def test_a_device_selector_must_compile(admin, expression, why):
+    body = {"metadata": {"name": "c"}, "spec": {"selectors": [{"cel": {"expression": expression}}]}}
+    if not why:
+        await admin.resource(DEVICE_CLASSES).create(body)
+        return
+    with pytest.raises(Invalid) as refused:
+        await admin.resource(DEVICE_CLASSES).create(body)
+    assert why in refused.value.message

@@ -41,14 +41,7 @@ class EndpointSliceStrategy(Strategy):
             if port.get("protocol") is None:
                 port["protocol"] = "TCP"
 
-    def prepare_for_create(self, ctx: WriteContext, obj: Object) -> None:
-        for key in ("endpoints", "ports"):
-            if not obj.get(key):
-                # Stored as protobuf, an empty list is none at all.
-                obj[key] = None
-
     def prepare_for_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
-        self.prepare_for_create(ctx, new)
         # Labels carry meaning here (the service's name), so their change counts as one of the spec.
         after, before = new["metadata"], old["metadata"]
         if after.get("labels") != before.get("labels") and all(

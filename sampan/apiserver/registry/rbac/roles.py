@@ -30,14 +30,6 @@ class RoleStrategy(Strategy):
     name_kind = "path"
     namespaced = True
 
-    def prepare_for_create(self, ctx: WriteContext, obj: Object) -> None:
-        if not obj.get("rules"):
-            # Stored as protobuf, an empty list is none at all.
-            obj["rules"] = None
-
-    def prepare_for_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
-        self.prepare_for_create(ctx, new)
-
     def validate(self, ctx: WriteContext, obj: Object) -> Errors:
         errors: Errors = []
         for position, rule in enumerate(obj.get("rules") or ()):

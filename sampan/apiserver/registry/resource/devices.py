@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sampan.api import field
 from sampan.api.names import is_c_identifier
 from sampan.apiserver.registry.core.podspec.scheduling import tolerations
+from sampan.apiserver.registry.resource import celselectors
 from sampan.apiserver.registry.validation import names
 
 if TYPE_CHECKING:
@@ -23,10 +24,7 @@ _MODES = ("All", "ExactCount")
 def default_claim(spec: Object) -> None:
     """Default a claim's spec."""
     holder = spec.setdefault("devices", {})
-    if not holder.get("requests"):
-        # Stored as protobuf, an empty list is none at all.
-        holder["requests"] = None
-    for request in holder["requests"] or ():
+    for request in holder.get("requests") or ():
         for one in (request.get("exactly"), *(request.get("firstAvailable") or ())):
             if one is None:
                 continue
@@ -128,6 +126,8 @@ def selectors_of(errors: Errors, path: Path, items: list[Object]) -> None:
             errors.append(field.required(here.child("expression")))
         elif len(expression.encode()) > _MAX_EXPRESSION:
             errors.append(field.too_long(here.child("expression"), expression, _MAX_EXPRESSION))
+        else:
+            celselectors.check(errors, here.child("expression"), expression)
 
 
 def _known_requests(errors: Errors, path: Path, requests: list[str], known: set[str]) -> None:

@@ -95,15 +95,6 @@ class CSINodeStrategy(Strategy):
     has_status = False
     tracks_generation = False
 
-    def prepare_for_create(self, ctx: WriteContext, obj: Object) -> None:
-        spec = obj.setdefault("spec", {})
-        if not spec.get("drivers"):
-            # Stored as protobuf, an empty list is none at all.
-            spec["drivers"] = None
-
-    def prepare_for_update(self, ctx: WriteContext, new: Object, old: Object) -> None:
-        self.prepare_for_create(ctx, new)
-
     def validate(self, ctx: WriteContext, obj: Object) -> Errors:
         return self._validate(obj, None)
 
