@@ -174,13 +174,17 @@ async def _apply_on_server(session: Session, target: Target) -> None:
         result = await session.json("PATCH", path, query=query, body=target.obj, content_type=APPLY_PATCH)
     except Conflict as error:
         raise KubectlError(
-            f"{error.message}\nPlease review the fields above--they currently have other managers. Here\nare the ways "
-            "you can resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  "
-            "command with the `--force-conflicts` flag.\n* If you do not intend to manage all of the fields, please edit "
-            "your\n  manifest to remove references to the fields that should keep their\n  current managers.\n* You may co-own "
-            "fields by updating your manifest to match the existing\n  value; in this case, you'll become the manager "
-            "if the other manager(s)\n  stop managing the field (remove it from their configuration).\nSee "
-            "https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"
+            f"{error.message}\nPlease review the fields above--they currently have other managers. Here\n"
+            "are the ways you can resolve this warning:\n"
+            "* If you intend to manage all of these fields, please re-run the apply\n"
+            "  command with the `--force-conflicts` flag.\n"
+            "* If you do not intend to manage all of the fields, please edit your\n"
+            "  manifest to remove references to the fields that should keep their\n"
+            "  current managers.\n"
+            "* You may co-own fields by updating your manifest to match the existing\n"
+            "  value; in this case, you'll become the manager if the other manager(s)\n"
+            "  stop managing the field (remove it from their configuration).\n"
+            "See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"
         ) from error
     report(session, target, result, "serverside-applied")
 
