@@ -66,7 +66,7 @@ class ResourceQuota:
         if not namespace or request.object is None or request.resource == ("", "namespaces"):
             return
         registry = self._quotas()
-        if not registry.store.list(Selection(namespace=namespace)).entries:
+        if not len(registry.store) or not self._current(namespace):
             return
         found = evaluator(request.resource)
         assert found is not None

@@ -158,6 +158,10 @@ class ResourceStore(Protocol):
         """Whether reads from memory are linearizable as they are."""
         ...
 
+    def __len__(self) -> int:
+        """How many objects there are; costs nothing."""
+        ...
+
     async def wait_fresh(self, revision: int = 0) -> None:
         """Return when the cache has seen `revision`, or for 0 all that was written before the call.
 

@@ -94,9 +94,10 @@ class Policies:
 
     def current(self) -> Sequence[Policy]:
         """The policies that have bindings, by name; costs next to nothing where there are none."""
-        policies = self._policies().list(_EVERYTHING).entries
-        if not policies:
+        store = self._policies()
+        if not len(store):
             return ()
+        policies = store.list(_EVERYTHING).entries
         bindings = self._bindings().list(_EVERYTHING).entries
         known_policies, known_bindings, compiled = self._compiled
         if not (_same(known_policies, policies) and _same(known_bindings, bindings)):

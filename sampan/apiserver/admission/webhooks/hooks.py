@@ -55,9 +55,10 @@ class Hooks:
 
     def current(self) -> Sequence[Hook]:
         """The webhooks in the order in which they are called; costs next to nothing where there are none."""
-        entries = self._store().list(_EVERYTHING).entries
-        if not entries:
+        store = self._store()
+        if not len(store):
             return ()
+        entries = store.list(_EVERYTHING).entries
         found: list[Hook] = []
         for entry in entries:
             known = self._compiled.get(entry.name)
