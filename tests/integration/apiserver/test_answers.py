@@ -23,6 +23,10 @@ ROLES = GroupVersionResource("rbac.authorization.k8s.io", "v1", "roles")
 SLICES = GroupVersionResource("discovery.k8s.io", "v1", "endpointslices")
 DEVICE_CLASSES = GroupVersionResource("resource.k8s.io", "v1", "deviceclasses")
 LEVELS = GroupVersionResource("flowcontrol.apiserver.k8s.io", "v1", "prioritylevelconfigurations")
+COSTLY = (
+    "[1,2,3,4,5,6,7,8,9].all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, "
+    "device.attributes.all(e, b + c + d + e != 'x')))))"
+)
 GENERATION = "deprecated.daemonset.template.generation"
 
 
@@ -199,8 +203,7 @@ async def test_empty_lists_that_are_always_shown_are_stored_as_null(admin):
         ("device.nope", "compilation failed: ERROR: <input>:1:7: undefined field 'nope'"),
         ("device.driver", "must evaluate to bool or the unknown type, not string"),
         (
-            "[1,2,3,4,5,6,7,8,9].all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, "
-            "device.attributes.all(e, b + c + d + e != 'x')))))",
+            COSTLY,
             "too complex, exceeds cost limit",
         ),
     ],

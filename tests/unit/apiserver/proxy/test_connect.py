@@ -10,6 +10,7 @@ import pytest
 
 from sampan.api.errors import BadRequest, InternalError, Invalid, NotFound, ServiceUnavailable
 from sampan.apiserver.http.upgrade import ConnectTarget
+from sampan.apiserver.proxy import forward
 from sampan.apiserver.proxy.forward import Forwarder, split_name
 from sampan.apiserver.proxy.kubelets import Kubelets, address
 from sampan.apiserver.proxy.locate import container_of
@@ -166,6 +167,13 @@ async def test_exec_that_the_kubelet_refuses_keeps_its_reason(kubelet: Kubelet) 
     assert kubelet.heads[0].startswith("POST /exec/default/p/a?input=1&command=ls&command=-l HTTP/1.1")
 
 
+@pytest.fixture
+def loopback_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fake workload, which listens on loopback, be proxied to."""
+    monkeypatch.setattr(forward, "_is_proxyable", lambda _: True)
+
+
+@pytest.mark.usefixtures("loopback_allowed")
 async def test_proxy_forwards_to_the_pods_port(kubelet: Kubelet) -> None:
     name = f"p:{kubelet.port}"
     exchange = FakeExchange(
@@ -179,6 +187,7 @@ async def test_proxy_forwards_to_the_pods_port(kubelet: Kubelet) -> None:
     assert "secret" not in kubelet.heads[0]
 
 
+@pytest.mark.usefixtures("loopback_allowed")
 async def test_proxy_to_a_service_picks_a_ready_endpoint(kubelet: Kubelet) -> None:
     subset = {"addresses": [{"ip": "127.0.0.1"}], "ports": [{"name": "web", "port": kubelet.port}]}
     objects: dict[tuple[str, str], Any] = {("services", "s"): {}, ("endpoints", "s"): {"subsets": [subset]}}
@@ -188,6 +197,23 @@ async def test_proxy_to_a_service_picks_a_ready_endpoint(kubelet: Kubelet) -> No
     objects["endpoints", "s"] = {}
     with pytest.raises(ServiceUnavailable, match='no endpoints available for service "s:web"'):
         await Forwarder(PlainKubelets(0)).service(exchange)
+
+
+OWN_ADDRESSES = ["127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "x"]
+
+
+@pytest.mark.parametrize("host", OWN_ADDRESSES)
+async def test_proxy_never_leads_to_the_servers_own_addresses(host: str) -> None:
+    pod = {**POD, "status": {"podIP": host}}
+    with pytest.raises(BadRequest, match="address not allowed"):
+        await Forwarder(PlainKubelets(0)).pod(FakeExchange(target("proxy", object=pod)))
+    service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}
+    subset = {"addresses": [{"ip": host}], "ports": [{"port": 80}]}
+    objects: dict[tuple[str, str], Any] = {("services", "s"): service, ("endpoints", "s"): {"subsets": [subset]}}
+    with pytest.raises(BadRequest, match="address not allowed"):
+        await Forwarder(PlainKubelets(0)).service(
+            FakeExchange(target("proxy", resource="services", name="s:80", object=None), objects=objects)
+        )
 
 
 def test_names_may_carry_scheme_and_port() -> None:
