@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CACHE_SECONDS = 10.0
 _CACHE_SIZE = 4096
+PROTOCOL_HEADER = "sec-websocket-protocol"
 _WEBSOCKET_TOKEN = "base64url.bearer.authorization.k8s.io."  # noqa: S105 - a protocol prefix
 
 
@@ -117,7 +118,7 @@ def bearer_token(head: Head) -> str:
         if len(parts) >= 2 and parts[0].lower() == "bearer":
             return parts[1]
         return ""
-    protocols = head.headers.get("sec-websocket-protocol")
+    protocols = head.headers.get(PROTOCOL_HEADER)
     if protocols and _WEBSOCKET_TOKEN in protocols:
         for protocol in protocols.split(","):
             if protocol.strip().startswith(_WEBSOCKET_TOKEN):
@@ -127,3 +128,11 @@ def bearer_token(head: Head) -> str:
                 except ValueError:
                     return ""
     return ""
+
+
+def without_token(protocols: str) -> str:
+    """A Sec-WebSocket-Protocol header without the bearer token that it may carry: no backend is to see it."""
+    if _WEBSOCKET_TOKEN not in protocols:
+        return protocols
+    kept = [one.strip() for one in protocols.split(",")]
+    return ", ".join(one for one in kept if one and not one.startswith(_WEBSOCKET_TOKEN))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b64decode
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sampan.api import times
 from sampan.apiserver.authn.user import User
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class BootstrapTokens:
         if not text:
             return False
         try:
-            return datetime.fromisoformat(text).timestamp() <= self._clock.time()
+            return times.parse(text) <= self._clock.time()
         except ValueError:
             return True
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sampan.api import times
 from sampan.api.object import uid_of
 from sampan.apiserver.authn.user import SERVICE_ACCOUNT_PREFIX, User, service_account_groups
 from sampan.base import pki
@@ -34,6 +35,7 @@ _POD_NAME = "authentication.kubernetes.io/pod-name"
 _POD_UID = "authentication.kubernetes.io/pod-uid"
 WARN_AFTER = 3607
 """Expiration that kubelets of old ask for; such tokens live a year but say when they should have been renewed."""
+_LEEWAY = 60.0
 EXTENDED_SECONDS = 365 * 24 * 3600
 
 
@@ -191,8 +193,15 @@ class ServiceAccountTokens:
     def _bound(self, resource: str, namespace: str, reference: Object) -> None:
         """Insist that an object is still the one that the token was issued for."""
         found = self._lookup("", resource, namespace, reference.get("name", ""))
-        if found is None or uid_of(found) != reference.get("uid", ""):
+        gone = found is None or uid_of(found) != reference.get("uid", "")
+        if gone or (found is not None and self._is_long_deleted(found)):
             raise InvalidTokenError("service account token has been invalidated")
+
+
+    def _is_long_deleted(self, obj: Object) -> bool:
+        """Whether an object's deletion is due for a minute: what still runs then has had its time."""
+        deleted = obj["metadata"].get("deletionTimestamp")
+        return deleted is not None and times.parse(deleted) < self._clock.time() - _LEEWAY
 
 
 def discovery_document(issuer: str, jwks_uri: str) -> Object:
