@@ -37,6 +37,7 @@ from sampan.kubelet.server import KubeletServer
 from sampan.kubelet.server.auth import Authenticator
 from sampan.kubelet.starter import ContainerStarter
 from sampan.kubelet.volumes import VolumeManager
+from sampan.kubelet.volumes.imagevolume import ImageMounter
 from sampan.kubelet.volumes.localpath import LocalPathKeeper
 from sampan.kubelet.volumes.sources import Sources
 from sampan.runtime.events import EventBroadcaster
@@ -94,6 +95,7 @@ class Kubelet:
         self._objects = ObjectCache(client, self._informers, self._source_changed)
         self._pods = self._informers.informer(PODS, field_selector=f"spec.nodeName={options.node_name}")
         self._images = ImageManager(runtime, self._objects, self._recorder, clock)
+        self._mounter = ImageMounter(self._images, options.runtime_endpoint)
         self._status = NodeStatus(options, client, runtime, self._recorder, clock, port=lambda: self._port)
         self._port = options.kubelet_port
         self._node = self._services(gate or OpenGate())
@@ -105,7 +107,7 @@ class Kubelet:
         api = KubeAPI(self._client)
         available = allocatable(self._status.machine, options)
         sources = Sources(objects=self._objects, tokens=self._tokens, allocatable=available, host_ips=options.node_ips)
-        volumes = VolumeManager(options.data_dir, sources, api, clock)
+        volumes = VolumeManager(options.data_dir, sources, api, clock, images=self._mounter)
         builder = ContainerBuilder(
             options=options, objects=self._objects, volumes=volumes, machine_memory=self._status.machine.memory
         )
@@ -233,8 +235,9 @@ class Kubelet:
                     workers.ensure(item.object)
             elif name == "gc":
                 await gc.collect_containers(workers, self._runtime)
+                await self._mounter.clean()
                 self._objects.retain([item.object for item in self._pods.list()])
             else:
                 await collector.collect(workers, self._status.reference())
-        except RuntimeFault as error:
+        except (RuntimeFault, OSError) as error:
             _log.warning("Upkeep failed", work=name, error=error)

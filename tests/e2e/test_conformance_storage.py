@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.e2e.machine import until
-from tests.e2e.probes import Probes, mounted, pod
+from tests.e2e.probes import IMAGE, Probes, mounted, pod
 
 CONFIG = {
     "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config"},
@@ -24,7 +24,7 @@ def probes(machine, tmp_path_factory):
     probes.remove()
 
 
-def test_configmaps_and_secrets_have_their_contents_modes_and_groups(probes):
+def test_configmaps_secrets_and_images_have_their_contents_modes_and_groups(probes):
     user = {"securityContext": {"runAsUser": 1000, "fsGroup": 1001}}
     items = [{"key": "b", "path": "deep/er/b", "mode": 0o400}]
     look = "stat -L -c '%a %u %g'"
@@ -35,8 +35,12 @@ def test_configmaps_and_secrets_have_their_contents_modes_and_groups(probes):
         pod("secret", f"cat /v/key; {look} /v/key", **user,
             **mounted({"secret": {"secretName": "secret", "defaultMode": 0o440}})),
         pod("absent", "ls /v | wc -l", **mounted({"secret": {"secretName": "absent", "optional": True}})),
+        pod("image", "head -1 /v/etc/passwd; touch /v/x || echo refused", **mounted({"image": {"reference": IMAGE}})),
         pod("sub", "cat /v/a", **mounted({"configMap": {"name": "config"}}, "/v/a", subPath="a")),
     )  # fmt: skip
+    image = logs.pop("image")
+    assert "root:x:0:0:root:/root:/bin/sh\n" in image
+    assert "refused\n" in image
     assert logs == {
         "config": "onetwodeadbeff",
         "items": "deep\ntwo400 0 0\n",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from sampan.api.object import Object
     from sampan.base.clock import Clock
+    from sampan.kubelet.volumes.imagevolume import ImageMounter
     from sampan.kubelet.volumes.sources import Sources
 
 _FILE_PLUGINS = {
@@ -53,9 +54,12 @@ class _Place:
 
 
 class VolumeManager:
-    """All pods' volumes. root: the kubelet's data directory."""
+    """All pods' volumes. root: the kubelet's data directory. images: mounts image volumes; None: there are none."""
 
-    def __init__(self, root: Path, sources: Sources, claims: ClaimSource, clock: Clock) -> None:
+    def __init__(
+        self, root: Path, sources: Sources, claims: ClaimSource, clock: Clock, *, images: ImageMounter | None = None
+    ) -> None:
+        self._images = images
         self._root = root / "pods"
         # Files in it may hold secrets with modes made for a container's users; no user of the host gets that far.
         self._root.mkdir(parents=True, exist_ok=True)
@@ -114,6 +118,11 @@ class VolumeManager:
         for field, plugin in _FILE_PLUGINS.items():
             if field in volume:
                 return await self._files(place, plugin)
+        if "image" in volume and self._images is not None:
+            directory = self._directory(place, "image")
+            if not mounts.mounted_below(directory):
+                await self._images.mount(place.pod, volume, directory)
+            return directory
         if "emptyDir" in volume:
             return self._empty_dir(place)
         if "hostPath" in volume:
