@@ -191,10 +191,9 @@ class CustomResourceRegistry(Registry):
 
     async def create_admitted(self, write: Write, obj: Object, request: Any) -> Outcome:
         if self.definition.terminating:
-            error = errors.method_not_supported(self.group_resource, "create")
-            assert isinstance(error, MethodNotAllowed)
-            error.message = "create not allowed while custom resource definition is terminating"
-            raise error
+            known = errors.method_not_supported(self.group_resource, "create")
+            message = "create not allowed while custom resource definition is terminating"
+            raise MethodNotAllowed(message, details=known.details)
         if not self.info.namespaced:
             obj["metadata"].pop("namespace", None)
         return await super().create_admitted(write, obj, request)
