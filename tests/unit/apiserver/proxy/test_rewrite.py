@@ -21,11 +21,13 @@ def test_relative_links_other_hosts_and_rewritten_links_stay():
 
 
 def test_only_attributes_that_hold_urls_are_rewritten():
-    page = b"<!-- <a href='/c'> --><a title=\"/t\" href='/x'>/y</a><script>f('<a href=\"/s\">')</script><img src=/i.png>"
+    page = (
+        b"<!-- <a href='/c'> --><a title=\"/t\" href='/x'>/y</a><script>f('<a href=\"/s\">')</script><img src=/i.png>"
+    )
     prefix = PREFIX.encode()
     assert rewrite_html(page, PREFIX, HOSTS) == (
         b"<!-- <a href='/c'> --><a title=\"/t\" href='" + prefix + b"/x'>/y</a>"
-        b"<script>f('<a href=\"/s\">')</script><img src=\"" + prefix + b'/i.png">'
+        b'<script>f(\'<a href="/s">\')</script><img src="' + prefix + b'/i.png">'
     )
 
 
