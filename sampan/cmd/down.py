@@ -58,6 +58,9 @@ async def _stop(directory: ClusterDirectory) -> None:
         await _end(directory.run / "agent.json")
         for node in (NodeLayout(directory.agent), NodeLayout(directory.root)):
             await _end(node.run / "agent.json")
+    if (directory.run / "simulate.json").exists():
+        with progress.step("simulated nodes"):
+            await _end(directory.run / "simulate.json")
     for node in (NodeLayout(directory.agent), NodeLayout(directory.root)):
         if node.record_file.exists():
             with progress.step("pods"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sampan.cmd.cluster import ClusterDirectory
 
-_COMPONENTS = ("supervisor", "server", "agent", "containerd", "registry")
+_COMPONENTS = ("supervisor", "server", "agent", "containerd", "registry", "simulate")
 _FOLLOW_SECONDS = 0.2
 
 
