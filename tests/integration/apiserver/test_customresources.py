@@ -146,7 +146,11 @@ async def test_deleting_the_definition_deletes_the_instances_first(server, serve
         return False
 
     await until(gone)
-    assert server.discovery.legacy("/apis/example.com/v1") is None
+
+    async def unserved():
+        return server.discovery.legacy("/apis/example.com/v1") is None
+
+    await until(unserved)
     with pytest.raises(NotFound):
         await send(served, "get", name="a")
 
