@@ -22,7 +22,8 @@ FORMAT_WRONG = "quantities must match the regular expression '^([+-]?[0-9.]+)([e
 SUFFIX_WRONG = "unable to parse quantity's suffix"
 NUMERIC_WRONG = "unable to parse numeric part of quantity"
 
-_PARTS = re.compile(r"([+-]?)0*([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)", re.ASCII)
+# Possessive throughout: a long run of digits is never looked at twice.
+_PARTS = re.compile(r"([+-]?)0*+([0-9]*+)(?:\.([0-9]*+))?([eEinumkKMGTP]*+[-+]?[0-9]*+)", re.ASCII)
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL_SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
@@ -31,6 +32,9 @@ _EXPONENT = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MAX_INT64 = 2**63 - 1
 _MAX_DIGITS = 4000
 """Longer numerals are refused: they name no resource, and Python converts them slowly."""
+
+_MAX_EXPONENT = 400
+"""Powers of ten that amounts are told apart by; ``1e1000000000`` is a quantity, but no sum with it can be written."""
 
 _EXACT = Context(prec=200, Emax=999_999_999, Emin=-999_999_999)
 _CACHE = 8192
@@ -50,6 +54,9 @@ class Amount(NamedTuple):
 
     @property
     def value(self) -> Decimal:
+        """The exact amount; one beyond all that can be reckoned with is cut down to where sums still work."""
+        if self.exponent > _MAX_EXPONENT:
+            return Decimal(-1 if self.mantissa < 0 else 1 if self.mantissa else 0).scaleb(_MAX_EXPONENT)
         return Decimal((self.mantissa < 0, tuple(map(int, str(abs(self.mantissa)))), self.exponent))
 
 

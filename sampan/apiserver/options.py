@@ -54,7 +54,7 @@ def parse_int(text: str) -> int:
     digits = text[1:] if text[:1] in "+-" else text
     if not digits.isascii() or not digits.isdigit():
         raise BadRequest(f"strconv.ParseInt: parsing {field.go_quote(text)}: invalid syntax")
-    value = int(text)
+    value = int(text) if len(digits) <= 40 else _INT64  # more digits than any number that fits
     if not -_INT64 <= value < _INT64:
         raise BadRequest(f"strconv.ParseInt: parsing {field.go_quote(text)}: value out of range")
     return value

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MAX_STRICT = 100
+_UINT8 = range(256)
+_LONGEST_INTEGER = 40
+"""Digits beyond any that an int64 has; Python refuses to convert thousands."""
 """Strict errors that Go's decoder collects at most."""
 
 _PARSERS = {"quantity": quantity.canonical, "time": times.canonical, "microtime": times.canonical_micro,
@@ -158,7 +161,7 @@ class Diagnosis:
         elif info.kind != "float64":
             text = str(value)
             limits = INT32 if info.kind == "int32" else INT64
-            if not text.lstrip("-").isdigit() or int(text) not in limits:
+            if not _is_within(text, limits):
                 self._mismatch(f"number {text}", info)
 
     def _bytes(self, info: TypeInfo, value: Any) -> None:
@@ -174,14 +177,14 @@ class Diagnosis:
             for item in value:
                 if item is not None and json_name(item) != "number":
                     self._mismatch(json_name(item), "uint8")
-                elif item is not None and (not str(item).isdigit() or int(item) > 255):
+                elif item is not None and not _is_within(str(item), _UINT8):
                     self._mismatch(f"number {item}", "uint8")
 
     def _self_decoding(self, info: TypeInfo, value: Any) -> None:
         """Types with an UnmarshalJSON of their own: their error ends decoding and wins over earlier mismatches."""
         what = json_name(value)
         if info.kind == "intorstring":
-            if what == "number" and (not str(value).lstrip("-").isdigit() or int(value) not in INT32):
+            if what == "number" and not _is_within(str(value), INT32):
                 raise _AbortError(self._mismatch_text(f"number {value}", "int32"))
             if what not in {"number", "string"}:
                 raise _AbortError(self._mismatch_text(what, "int32"))
@@ -310,6 +313,16 @@ def _merge_members(info: TypeInfo | None, pairs: Pairs, into: dict[str, Any]) ->
 
 def number_of(text: str) -> int | float:
     """Parse a number as an interface gets it: an int64 if it is one, else a float."""
-    if text.lstrip("-").isdigit() and (found := int(text)) in INT64:
-        return found
-    return float(text)
+    found = _integer(text)
+    return float(text) if found is None or found not in INT64 else found
+
+
+def _is_within(text: str, limits: range) -> bool:
+    found = _integer(text)
+    return found is not None and found in limits  # a range looks for what is no integer one by one
+
+
+def _integer(text: str) -> int | None:
+    """The integer that a JSON number spells; None for fractions, exponents and what no 64 bits hold by far."""
+    digits = text.removeprefix("-")
+    return int(text) if len(digits) <= _LONGEST_INTEGER and digits.isdigit() else None

@@ -15,7 +15,12 @@ from sampan.api.field import go_quote
 from sampan.api.schema.gojson import MalformedError
 
 _MAX_EXPANDED = 4_000_000
-"""Nodes that a document may have once its aliases are expanded: beyond any real manifest, within a second's work."""
+"""Nodes that a document may have once its aliases are expanded, a long text counting as one for every 16 characters:
+beyond any real manifest, within a second's work and 64 MiB."""
+_TEXT_SHIFT = 4
+
+_LONGEST_INTEGER = 80
+"""Digits of any integer that fits 64 bits, in any base, with some zeros before them; what is longer is a float."""
 
 _TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})
 _FALSE = frozenset({"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
@@ -102,7 +107,7 @@ class _Builder:
 
     def _build(self, node: yaml.Node) -> tuple[Any, int]:
         if isinstance(node, yaml.ScalarNode):
-            return _scalar(node), 1
+            return _scalar(node), 1 + (len(node.value) >> _TEXT_SHIFT)
         found = self._built.get(id(node))
         if found is None:
             if id(node) in self._open:
@@ -179,11 +184,17 @@ def _resolve(text: str) -> Any:
     if match := _INTEGER.fullmatch(plain):
         sign, hexadecimal, binary, octal, decimal = match.groups()
         digits, base = next((d, b) for d, b in ((hexadecimal, 16), (binary, 2), (octal, 8), (decimal, 10)) if d)
-        number = int(digits, base)
-        number = -number if sign == "-" else number
-        return number if -(2**63) <= number < 2**64 else float(number)
+        if len(digits) <= _LONGEST_INTEGER:
+            number = int(digits, base)
+            number = -number if sign == "-" else number
+            if -(2**63) <= number < 2**64:
+                return number
+        if base != 10:
+            return text  # no float is written in another base
     if _FLOAT.fullmatch(plain):
         number_text = float(plain)
+        if number_text in (float("inf"), float("-inf")):
+            raise MalformedError(f"json: unsupported value: {'-' if plain[0] == '-' else '+'}Inf")
         return int(number_text) if number_text.is_integer() and abs(number_text) < 2**53 else number_text
     if _NOT_FINITE.fullmatch(text):
         shown = (

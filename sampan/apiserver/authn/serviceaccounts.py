@@ -197,7 +197,6 @@ class ServiceAccountTokens:
         if gone or (found is not None and self._is_long_deleted(found)):
             raise InvalidTokenError("service account token has been invalidated")
 
-
     def _is_long_deleted(self, obj: Object) -> bool:
         """Whether an object's deletion is due for a minute: what still runs then has had its time."""
         deleted = obj["metadata"].get("deletionTimestamp")
