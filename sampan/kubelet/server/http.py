@@ -21,6 +21,8 @@ _HEAD_LIMIT = 64 * 1024
 _BODY_LIMIT = 1 << 20
 _CHUNK = 65536
 _IDLE_SECONDS = 90.0
+_REQUEST_SECONDS = 32.0
+"""From a request's first byte to its last: nobody holds a connection by sending a byte now and then."""
 _REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -78,9 +80,13 @@ class _Parsing:
     def __init__(self) -> None:
         self.request = HTTPRequest()
         self.parser = httptools.HttpRequestParser(self)
-        self.headed = self.complete = self.upgrade = False
+        self.begun = self.headed = self.complete = self.upgrade = False
         self.rest = b""
         self._size = 0
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise HTTPFault(400, "requests must not be pipelined")
 
     def on_url(self, url: bytes) -> None:
         self.request.target += url.decode("latin-1")
@@ -96,6 +102,10 @@ class _Parsing:
         self.request.body += body
 
     def on_message_complete(self) -> None:
+        try:
+            urlsplit(self.request.target)
+        except ValueError as error:
+            raise HTTPFault(400, "malformed URL") from error
         self.complete = True
 
     def feed(self, data: bytes) -> None:
@@ -108,6 +118,8 @@ class _Parsing:
         except httptools.HttpParserUpgrade as upgrade:
             self.upgrade = self.complete = True
             self.rest = data[upgrade.args[0] :]
+        except httptools.HttpParserCallbackError as error:
+            raise (error.__context__ if isinstance(error.__context__, HTTPFault) else error) from None  # a callback's
         except httptools.HttpParserError as error:
             raise HTTPFault(400, f"malformed request: {error}") from error
 
@@ -186,12 +198,15 @@ async def serve_connection(
 
 
 async def _read_request(reader: asyncio.StreamReader, parsing: _Parsing) -> bool:
-    while not parsing.complete:
-        async with asyncio.timeout(_IDLE_SECONDS):
+    async with asyncio.timeout(_IDLE_SECONDS) as limit:
+        while not parsing.complete:
             data = await reader.read(_CHUNK)
-        if not data:
-            return False
-        parsing.feed(data)
+            if not data:
+                return False
+            if not parsing.begun:
+                parsing.begun = True
+                limit.reschedule(asyncio.get_running_loop().time() + _REQUEST_SECONDS)
+            parsing.feed(data)
     return True
 
 

@@ -47,10 +47,14 @@ class LogHandler:
 
     def _options(self, request: HTTPRequest) -> LogOptions:
         since = 0.0
-        if request.value("sinceSeconds").isdigit():
-            since = self._clock.time() - int(request.value("sinceSeconds"))
+        seconds = _number(request.value("sinceSeconds"))
+        if seconds is not None:
+            since = self._clock.time() - seconds
         elif request.value("sinceTime"):
-            since = times.parse(request.value("sinceTime"))
+            try:
+                since = times.parse(request.value("sinceTime"))
+            except ValueError as error:
+                raise HTTPFault(400, str(error)) from error
         return LogOptions(
             follow=request.flag("follow"),
             timestamps=request.flag("timestamps"),
@@ -62,7 +66,7 @@ class LogHandler:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _choose(worker: PodWorker, pod: str, container: str, *, previous: bool) -> ContainerRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sampan.kubelet.runtime import ContainerRuntime
     from sampan.kubelet.server.http import HTTPExchange, HTTPRequest
 
+_PORT = re.compile(r"[0-9]{1,5}")
 _PASSED = (
     "upgrade",
     "x-stream-protocol-version",
@@ -77,7 +79,7 @@ class StreamingHandlers:
         sandbox = worker.records.ready_sandbox
         if sandbox is None:
             raise HTTPFault(404, f'pod not found ("{parts[2]}_{parts[1]}")')
-        ports = [int(value) for key, value in exchange.request.query if key == "port" and value.isdigit()]
+        ports = [int(value) for key, value in exchange.request.query if key == "port" and _PORT.fullmatch(value)]
         url = await self._session(self._runtime.port_forward_url(sandbox.id, ports))
         await pass_through(exchange, url)
 

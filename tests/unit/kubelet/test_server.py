@@ -182,3 +182,20 @@ async def test_usage_is_told_as_summary_and_as_metrics(served: Served, node: Fak
     metrics = (await served.get("/metrics/resource", masters=True)).body.decode()
     assert 'container_cpu_usage_seconds_total{container="c",namespace="default",pod="p"} 2.0 ' in metrics
     assert (await served.get("/metrics/none", masters=True)).status == 404
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET //[ HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\nGET /pods HTTP/1.1\r\n\r\n",
+        b"\x16\x03 nonsense\r\n\r\n",
+    ],
+)
+async def test_malformed_and_pipelined_requests_are_refused(served: Served, request_bytes: bytes) -> None:
+    context = ssl.create_default_context(cadata=served.ca.certificate.decode())
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=context)
+    writer.write(request_bytes)
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    writer.close()
