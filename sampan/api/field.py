@@ -183,7 +183,7 @@ def too_long(path: Path | str, value: Any, limit: int) -> FieldError:
 
 
 def too_many(path: Path | str, count: int, limit: int) -> FieldError:
-    """count and limit: list items."""
+    """Count and limit: list items."""
     detail = f"must have at most {limit} item{'s' if limit != 1 else ''}" if limit >= 0 else "has too many items"
     return FieldError("Too many", path, count, detail)
 

@@ -25,7 +25,7 @@ INT32 = range(-(2**31), 2**31)
 INT64 = range(-(2**63), 2**63)
 
 
-class Irregular(Exception):  # noqa: N818  not an error of its own: the signal to look closer
+class Irregular(Exception):
     """The value does not fit its type."""
 
 

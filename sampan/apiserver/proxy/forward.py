@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 
 from sampan.api import errors
 from sampan.api.gvk import GroupResource
+from sampan.apiserver.authn.authenticator import PROTOCOL_HEADER, without_token
 from sampan.apiserver.proxy import rewrite
 from sampan.apiserver.proxy.locate import node_of
-from sampan.apiserver.authn.authenticator import PROTOCOL_HEADER, without_token
 from sampan.client.config import ClientConfig
 from sampan.client.http import HTTPClient, HTTPResponse
 from sampan.client.streaming import pipe

@@ -43,7 +43,7 @@ async def running(tmp_path):
 
 
 async def wait_restart(child, pid):
-    while (record := child.record) is None or record.pid == pid:  # noqa: ASYNC110 - the record file is the condition
+    while (record := child.record) is None or record.pid == pid:
         await asyncio.sleep(0.01)
     return record
 
