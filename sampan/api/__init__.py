@@ -1,1 +1,1 @@
-"""Kubernetes' API semantics as pure functions: schema, scheme, selectors, quantities, patches, errors, tables. No I/O."""
+"""Kubernetes' API semantics as pure functions: schema, scheme, selectors, quantities, patches, errors. No I/O."""

@@ -236,7 +236,7 @@ def forbidden(resource: GroupResource, name: str, why: str) -> Forbidden:
 
 
 def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> Invalid:
-    """Build ``Pod "x" is invalid: [...]`` with one cause per field error; details.kind is the kind, not the resource."""
+    """Build ``Pod "x" is invalid: [...]`` with one cause per field error; details.kind is the kind."""
     rendered = [str(error) for error in errors]
     unique = list(dict.fromkeys(rendered))
     listed = unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"

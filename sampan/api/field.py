@@ -6,11 +6,12 @@ needs it: a valid object costs no string. An error's text is exactly Kubernetes'
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from sampan.api.object import Object
+if TYPE_CHECKING:
+    from sampan.api.object import Object
 
 
 class Path:

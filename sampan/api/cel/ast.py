@@ -92,7 +92,7 @@ class Macro(Node):
 
     __slots__ = ("body", "condition", "kind", "range", "variables")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the fields in their order
         self, at: int, kind: str, range_: Node, variables: list[str], body: Node, condition: Node | None
     ) -> None:
         super().__init__(at)

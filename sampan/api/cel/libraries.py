@@ -413,7 +413,9 @@ def _ip(functions: Functions) -> None:
     add("family", (ip,), t.INT, lambda a: a.value.version, member=True)
     checks: dict[str, Callable[[Any], bool]] = {
         "isUnspecified": lambda a: a.value.is_unspecified, "isLoopback": lambda a: a.value.is_loopback,
-        "isLinkLocalMulticast": lambda a: a.value in ipaddress.ip_network("224.0.0.0/24" if a.value.version == 4 else "ff02::/16"),
+        "isLinkLocalMulticast": lambda a: (
+            a.value in ipaddress.ip_network("224.0.0.0/24" if a.value.version == 4 else "ff02::/16")
+        ),
         "isLinkLocalUnicast": lambda a: a.value.is_link_local,
         "isGlobalUnicast": lambda a: not (
             a.value.is_unspecified or a.value.is_loopback or a.value.is_multicast or a.value.is_link_local

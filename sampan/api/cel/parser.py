@@ -214,6 +214,7 @@ class _Parser:
         found = "<EOF>" if token.kind == "end" else token.text
         kind = "mismatched" if token.kind == "end" else "extraneous"
         self.fail(f"Syntax error: {kind} input '{found}' expecting {_PRIMARY}")
+        return None
 
     def _identifier(self) -> Node:
         token = self._next()

@@ -229,7 +229,8 @@ class _Operations:
         return found
 
     def _operation(
-        self, action: str, verb: str, answer: Object, *, body: Object | None = None, parameters: list[Object] | None = None,
+        self, action: str, verb: str, answer: Object, *, body: Object | None = None,
+        parameters: list[Object] | None = None,
         what: str = "", codes: tuple[int, ...] = (200,),
     ) -> Object:  # fmt: skip
         one = self._one
@@ -246,7 +247,9 @@ class _Operations:
             "description": f"{verb} {one.kind.kind}",
             "operationId": f"{prefix.get(action, action)}{self._id}{scope}{one.kind.kind}{suffix}",
             "tags": [self._tag], "x-kubernetes-action": action, "x-kubernetes-group-version-kind": _gvk(one),
-            "responses": {**{str(code): self._answer(code, answer) for code in codes}, "401": {"description": "Unauthorized"}},
+            "responses": {
+                **{str(code): self._answer(code, answer) for code in codes}, "401": {"description": "Unauthorized"},
+            },
         }  # fmt: skip
         wanted = list(parameters or ())
         patch = action == "patch"

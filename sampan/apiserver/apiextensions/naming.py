@@ -39,7 +39,7 @@ def settled(definition: Object, others: Iterable[Object], now: float) -> Object:
     return status
 
 
-def set_condition(
+def set_condition(  # noqa: PLR0917 - the fields in their order
     conditions: list[Object], kind: str, status: str, reason: str, message: str, now: float
 ) -> None:  # fmt: skip
     """Add or replace a condition; its time changes only with its status."""

@@ -154,7 +154,10 @@ class _Run:
             raise _OutOfBudgetError from error
         except cel.CelError as error:
             if str(error).startswith("no such overload"):
-                text = f"'{error}': call arguments did not match a supported operator, function or macro signature for rule: "
+                text = (
+                    f"'{error}': call arguments did not match a supported operator, function or macro signature "
+                    "for rule: "
+                )
                 self._add(path, value, text + rule.shown, None)
             else:
                 self._add(path, value, f"{error} evaluating rule: {rule.shown}", None)

@@ -52,7 +52,8 @@ class ServedVersion:
             group=self.group, version=self.name, resource=names["plural"], singular=names.get("singular", ""),
             kind=names["kind"], namespaced=self.namespaced, verbs=VERBS,
             short_names=tuple(names.get("shortNames") or ()), categories=tuple(names.get("categories") or ()),
-            storage_version_hash=base64.b64encode(hashlib.sha256(text).digest()[:8]).decode(), subresources=subresources,
+            storage_version_hash=base64.b64encode(hashlib.sha256(text).digest()[:8]).decode(),
+            subresources=subresources,
         )  # fmt: skip
 
     @cached_property

@@ -71,7 +71,7 @@ def _decode_custom(call: Call, validation: str) -> Object:
     registry: Any = call.registry
     media = media_type(call) if isinstance(call.body, bytes) else negotiate.JSON
     if media == negotiate.PROTOBUF:
-        raise UnsupportedMediaType(_UNKNOWN + ", ".join((negotiate.JSON, negotiate.YAML)))
+        raise UnsupportedMediaType(_UNKNOWN + f"{negotiate.JSON}, {negotiate.YAML}")
     decoded = registry.decode_request(call.body, yaml=media == negotiate.YAML, validation=validation)
     call.warnings += decoded.strict
     found: Object = decoded.object

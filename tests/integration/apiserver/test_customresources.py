@@ -77,7 +77,7 @@ async def served(server, transport):
 async def test_objects_are_defaulted_pruned_and_validated(served):
     created = await send(served, "create", body=widget(s="x", zz=1))
     assert created["spec"] == {"s": "x", "n": 1}
-    with pytest.raises(Invalid, match="spec.n: Invalid value: 9: spec.n in body should be less than or equal to 5"):
+    with pytest.raises(Invalid, match=r"spec\.n: Invalid value: 9: spec\.n in body should be less than or equal to 5"):
         await send(served, "create", body=widget("b", n=9))
 
 

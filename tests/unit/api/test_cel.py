@@ -11,7 +11,7 @@ from sampan.api.cel import (
     CompileError,
     CostExceededError,
     Environment,
-    compile,
+    compile,  # noqa: A004
     list_of,
     map_of,
     object_type,

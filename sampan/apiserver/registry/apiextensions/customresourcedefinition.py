@@ -172,9 +172,8 @@ def _versions(errors: Errors, spec: Object) -> dict[str, bool]:
         errors.append(field.invalid(path, internal, "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
         errors.append(field.invalid(path, internal, "must have exactly one version marked as storage version"))
-    if versions:
-        if versions[0].get("name"):
-            names.dns1035_label(errors, _SPEC.child("version"), versions[0]["name"])
+    if versions and versions[0].get("name"):
+        names.dns1035_label(errors, _SPEC.child("version"), versions[0]["name"])
     return shared
 
 

@@ -137,7 +137,7 @@ class _Walk:
         if list_type == "map":
             self._map_items(keys, items, path)
 
-    def _needs(self, path: Path, kind: str, wanted: str, value: Any, key: str, known: tuple[str, ...]) -> None:
+    def _needs(self, path: Path, kind: str, wanted: str, value: Any, key: str, known: tuple[str, ...]) -> None:  # noqa: PLR0917 - the fields in their order
         if value is None:
             return
         if kind != wanted:
@@ -317,10 +317,7 @@ class _Rules:
 def cost_message(name: str, cost: int, limit: int) -> str:
     """Say by how much a cost is too high, and what to do about it."""
     factor = cost / limit
-    if factor > 100:
-        text = "more than 100x"
-    else:
-        text = f"{factor:f}x" if factor < 1.5 else f"{factor:.1f}x"
+    text = "more than 100x" if factor > 100 else f"{factor:f}x" if factor < 1.5 else f"{factor:.1f}x"
     return (
         f"{name} exceeds budget by factor of {text} (try simplifying the rule, or adding maxItems, maxProperties, and "
         "maxLength where arrays, maps, and strings are declared)"

@@ -44,7 +44,7 @@ def check_structural(raw: Object, path: Path) -> list[FieldError]:
 
 def _invariants(found: list[FieldError], raw: Object, level: str, path: Path) -> None:
     kind, items, additional = raw.get("type") or "", raw.get("items"), raw.get("additionalProperties")
-    if kind == "array" and not items:
+    if kind == "array" and items is None:
         found.append(field.required(path.child("items"), "must be specified"))
     if isinstance(items, dict):
         _invariants(found, items, "item", path.child("items"))
@@ -86,9 +86,9 @@ def _generic(found: list[FieldError], raw: Object, level: str, path: Path) -> No
 def _extensions(found: list[FieldError], raw: Object, path: Path) -> None:
     if not raw.get("x-kubernetes-int-or-string"):
         return
-    for key in ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"):
-        if raw.get(key):
-            found.append(field.invalid(path.child(key), True, "must be false if x-kubernetes-int-or-string is true"))
+    detail = "must be false if x-kubernetes-int-or-string is true"
+    keys = ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource")
+    found += [field.invalid(path.child(key), True, detail) for key in keys if raw.get(key)]
 
 
 def _metadata(found: list[FieldError], raw: Object, path: Path) -> None:
