@@ -75,6 +75,11 @@ class Machine:
             and any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
         ]
 
+    @property
+    def config(self) -> dict:
+        """Ports and ranges that the cluster picked; beside a running demo they are not the first ones."""
+        return json.loads((self.data_dir / "cluster.json").read_text())
+
     def record(self, process: str) -> dict:
         """A process as the supervisor or agent recorded it."""
         folder = self.data_dir / "agent" if process == "containerd" else self.data_dir
