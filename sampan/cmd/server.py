@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import uvloop
 
+from sampan.apiserver.audit.log import AuditOptions
 from sampan.apiserver.authn.user import MASTERS, User
 from sampan.apiserver.server import APIServer, ServerOptions
 from sampan.base import log, tasks
@@ -58,6 +59,20 @@ class ControlPlaneOptions:
     components: tuple[str, ...]
     issuer: str
     names: tuple[str, ...]
+    audit_policy_file: Path | None
+    audit_log_path: str
+    audit_log_maxsize: int
+    audit_log_maxbackup: int
+    audit_log_maxage: int
+
+    def audit(self) -> AuditOptions | None:
+        """The audit log that is asked for: None without a policy or a place for it."""
+        if self.audit_policy_file is None or not self.audit_log_path:
+            return None
+        return AuditOptions(
+            policy_file=self.audit_policy_file, log_path=self.audit_log_path, max_size=self.audit_log_maxsize,
+            max_backups=self.audit_log_maxbackup, max_age=self.audit_log_maxage,
+        )  # fmt: skip
 
 
 def _components(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -116,6 +131,14 @@ def _port_range(ctx: click.Context, parameter: click.Parameter, value: str) -> t
 @option(
     "--tls-san", "names", multiple=True, help="Further name or address in the serving certificate; may be repeated."
 )
+@option(
+    "--audit-policy-file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What to write to the audit log (audit.k8s.io/v1 Policy).",
+)  # fmt: skip
+@option("--audit-log-path", default="", help="File of the audit log; - for standard output.")
+@option("--audit-log-maxsize", type=click.IntRange(1), default=100, help="Megabytes before the audit log is rotated.")
+@option("--audit-log-maxbackup", type=click.IntRange(0), default=0, help="Rotated audit logs to keep; 0 for all.")
+@option("--audit-log-maxage", type=click.IntRange(0), default=0, help="Days to keep rotated audit logs; 0 for ever.")
 @log_level_option
 def server(log_level: str, **settings: Any) -> None:
     """Run the control plane in the foreground: API server, store, controllers, scheduler.
@@ -155,7 +178,7 @@ class ControlPlane:
             data_dir=options.data_dir, bind_address=options.bind_address, port=options.secure_port,
             advertise_address=options.advertise_address, token_auth_file=options.token_auth_file,
             service_cidrs=tuple(options.service_cidr.split(",")), node_ports=options.node_ports, issuer=options.issuer,
-            names=options.names,
+            names=options.names, audit=options.audit(),
         )  # fmt: skip
         api = APIServer(server_options, clock, backend=open_backend(options.datastore, options.data_dir, clock))
         api.connector = _connector(api)
