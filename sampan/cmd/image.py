@@ -236,7 +236,16 @@ def _export(node: NodeLayout, archive: Path, names: list[str]) -> None:
     for name in names:
         if name not in present:
             raise ImageError(f'no image "{name}" on this node; `sampan image build` or `sampan image pull` brings it')
-    subprocess_run([*_ctr(node), "export", str(archive), *names])
+    try:
+        subprocess_run([*_ctr(node), "export", str(archive), *names])
+    except ImageError as error:
+        if "not found" not in str(error):
+            raise
+        # containerd fetches no layers whose unpacked form is there, and cannot export what it did not fetch
+        listed = " and ".join(f"`sampan image pull {name}`" for name in names)
+        raise ImageError(
+            f"this node has only the unpacked layers; {listed} fetches the others, then try again"
+        ) from error
 
 
 async def _wait_known(node: NodeLayout, names: list[str]) -> None:

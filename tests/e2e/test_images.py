@@ -29,7 +29,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(machine, folder):
-    """The example as `sampan image save` writes it."""
+    """The example as `sampan image save` writes it.
+
+    Pulled before: of an image whose layers were unpacked already, containerd fetches only what it needs to run it.
+    """
+    machine.sampan("image", "pull", KUBIA)
     machine.sampan("image", "save", "-o", str(folder / "saved.tar"), KUBIA)
     return folder / "saved.tar"
 

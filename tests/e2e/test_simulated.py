@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 
 def test_simulated_nodes_come_with_up_and_go_with_down(lan, tmp_path):
-    cluster = Machine(lan.host("a"), tmp_path / "data")
+    cluster = Machine(lan.host("simulated"), tmp_path / "data")
     try:
         cluster.sampan("up", "--no-nodes", "--simulated-nodes", "20", "--wait-seconds", "60")
         assert len(cluster.get("nodes")["items"]) == 20
